@@ -1,0 +1,1 @@
+"""The three services of Switchyard; each stands on ``shared`` and none imports another."""

@@ -1,0 +1,3 @@
+"""What a fleet on one machine needs beside the services."""
+
+from __future__ import annotations

@@ -1,0 +1,121 @@
+"""Chunks of a campaign: validate their recipients, and send to each of them at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from services.email_worker.claims import Execution
+from services.email_worker.errors import (
+    ClaimsUnavailable,
+    InvalidAddress,
+    MailRejected,
+    RelayUnavailable,
+    TemporaryFailure,
+)
+from services.email_worker.sending import Mailer
+from services.email_worker.validation import normalise
+from shared.reports import Chunk, MailOutcome, Recipient, RecipientOutcome
+
+PROGRESS_EVERY = 10
+"""Recipients between two reports of progress."""
+
+Progress = Callable[[int, int], None]
+"""Told how many recipients of a chunk are settled, and of how many."""
+
+
+def validate_chunk(chunk: Chunk, *, check_deliverability: bool) -> Chunk:
+    """Return the chunk with normalised addresses, and an ``invalid`` outcome for each that is none."""
+    valid: list[Recipient] = []
+    outcomes = list(chunk["outcomes"])
+    for recipient in chunk["recipients"]:
+        try:
+            address = normalise(recipient["address"], check_deliverability=check_deliverability)
+        except InvalidAddress as error:
+            outcomes.append(_not_sent(recipient, "invalid", str(error)))
+        else:
+            valid.append({**recipient, "address": address})
+    return {**chunk, "recipients": valid, "outcomes": outcomes}
+
+
+class ChunkDelivery:
+    """One execution's way through a chunk.
+
+    However it ends, :attr:`chunk` holds every recipient exactly once: with an outcome, or as one that is
+    still to be sent to.
+
+    Args:
+        given_up: The executions before this one that handed these recipients on.
+    """
+
+    def __init__(self, mailer: Mailer, chunk: Chunk, given_up: Iterable[str] = ()) -> None:
+        self._mailer = mailer
+        self._chunk = chunk
+        self._execution = Execution(given_up)
+        self._untried = list(chunk["recipients"])
+        self._refused: list[Recipient] = []
+        self._outcomes = list(chunk["outcomes"])
+        self.failure: TemporaryFailure | None = None
+        """The last reason why a recipient is still to be sent to."""
+
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk as far as it has come; recipients whose turn failed come after those without a turn."""
+        return {**self._chunk, "recipients": self._untried + self._refused, "outcomes": self._outcomes}
+
+    @property
+    def given_up(self) -> list[str]:
+        """The executions whose claims on the remaining recipients are free once this one has ended."""
+        return [*self._execution.given_up, self._execution.id]
+
+    def run(self, progress: Progress) -> None:
+        """Give every recipient one turn; stop early where relay or claim store as a whole is out of reach."""
+        total = len(self._outcomes) + len(self._untried)
+        for turn in range(len(self._untried)):
+            if turn % PROGRESS_EVERY == 0:
+                progress(len(self._outcomes), total)
+            recipient = self._untried[0]
+            try:
+                outcome = self._send(recipient)
+            except TemporaryFailure as error:
+                self.failure = error
+                self._refused.append(self._untried.pop(0))
+                if isinstance(error, RelayUnavailable | ClaimsUnavailable):
+                    return
+            else:
+                self._outcomes.append(outcome)
+                del self._untried[0]
+
+    def give_up(self) -> Chunk:
+        """Return the chunk with a ``failed`` outcome for each recipient that is left, and the last reason."""
+        rest = self.chunk
+        failed = [_not_sent(recipient, "failed", str(self.failure)) for recipient in rest["recipients"]]
+        return {**rest, "recipients": [], "outcomes": [*self._outcomes, *failed]}
+
+    def _send(self, recipient: Recipient) -> RecipientOutcome:
+        key = f"campaign:{self._chunk['campaign_id']}:{recipient['recipient_id']}"
+        try:
+            outcome: MailOutcome = self._mailer.send_at_most_once(
+                {
+                    "to": recipient["address"],
+                    "template": self._chunk["template"],
+                    "variables": recipient["variables"],
+                },
+                key,
+                self._execution,
+            )
+        except InvalidAddress as error:
+            return _not_sent(recipient, "invalid", str(error))
+        except MailRejected as error:
+            return _not_sent(recipient, "failed", str(error))
+        return {**outcome, "recipient_id": recipient["recipient_id"]}
+
+
+def _not_sent(recipient: Recipient, status: Literal["invalid", "failed"], reason: str) -> RecipientOutcome:
+    return {
+        "recipient_id": recipient["recipient_id"],
+        "to": recipient["address"],
+        "status": status,
+        "reason": reason,
+        "message_id": None,
+    }

@@ -1,0 +1,169 @@
+"""Claims: the memory in Redis of which mail went out, so that no execution sends it again.
+
+A claim is one string under the key of its mail: ``started <execution>`` while an execution has the mail in
+its hands, then the outcome as JSON.  It holds no address.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Literal
+from uuid import uuid4
+
+from pydantic import SecretStr
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from services.email_worker.errors import ClaimsUnavailable
+
+KEPT_FOR = timedelta(days=30)
+"""A claim outlives every message that could send its mail again: none waits in a broker for weeks."""
+
+ANSWER_WITHIN_SECONDS = 5.0
+"""How long Redis may take; an answer takes milliseconds, and a frozen Redis must not freeze a worker."""
+
+_STARTED = "started "
+
+_CLAIM = """
+local held = redis.call('GET', KEYS[1])
+local free = not held
+for index = 2, #ARGV do
+    free = free or held == ARGV[index]
+end
+if not free then
+    return held
+end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1])
+return false
+"""
+
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+end
+"""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a claim says about a mail that must not be sent again."""
+
+    status: Literal["sent", "unknown"]
+    reason: str | None = None
+
+
+LEFT_OPEN = Settled("unknown", "An earlier execution ended while it was sending; the relay may have the mail.")
+
+
+class Execution:
+    """One run of a task: the owner of the claims that it makes.
+
+    Args:
+        given_up: The executions before this one that ended in order, and with it gave up every claim that
+            they still had on the mails of this one.  Their claims count as free, even if Redis was out
+            of reach when they were to be released.
+    """
+
+    def __init__(self, given_up: Iterable[str] = ()) -> None:
+        self.id = uuid4().hex
+        self.given_up = tuple(given_up)
+
+
+class Claims:
+    """The claim store; connects when it is first asked, separately in each process.
+
+    Args:
+        url: Redis database of the fleet's shared state.
+    """
+
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url
+
+    def find(self, key: str) -> Settled | None:
+        """Return what became of a mail, or ``None`` when no execution has settled it.
+
+        Raises:
+            ClaimsUnavailable: Redis did not answer.
+        """
+        try:
+            held = self._redis.get(_name(key))
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return _settled(held) if isinstance(held, str) and not held.startswith(_STARTED) else None
+
+    def claim(self, key: str, execution: Execution) -> Settled | None:
+        """Take the right to send a mail, in one atomic step.
+
+        Returns:
+            ``None`` when the mail is this execution's to send; else what became of it, which is
+            ``unknown`` when another execution started to send it and did not say how that ended.
+
+        Raises:
+            ClaimsUnavailable: Redis did not answer; the mail must not be sent.
+        """
+        owners = [_STARTED + owner for owner in (execution.id, *execution.given_up)]
+        seconds = int(KEPT_FOR.total_seconds())
+        try:
+            held = self._redis.eval(_CLAIM, 1, _name(key), str(seconds), *owners)
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return _settled(held) if isinstance(held, str) else None
+
+    def settle(self, key: str, settled: Settled) -> None:
+        """Remember what became of a mail.
+
+        The mail is out already, so a Redis that does not answer is logged and not raised: a redelivery
+        will then find the mail ``unknown`` (bulk) or send it once more (critical).
+        """
+        try:
+            self._redis.set(_name(key), json.dumps(asdict(settled)), ex=KEPT_FOR)
+        except RedisError as error:
+            _log.warning("The outcome of mail %s was not stored: %s", key, error)
+
+    def release(self, key: str, execution: Execution) -> None:
+        """Give back a claim on a mail that the relay surely does not have.
+
+        A Redis that does not answer is logged and not raised: the next execution knows the claims that
+        this one gave up.
+        """
+        try:
+            self._redis.eval(_RELEASE, 1, _name(key), _STARTED + execution.id)
+        except RedisError as error:
+            _log.warning("The claim on mail %s was not released: %s", key, error)
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._redis.close()
+
+    @cached_property
+    def _redis(self) -> Redis:
+        # One retry covers a pooled connection that Redis has closed; a claim made twice by the same execution
+        # is the same claim.
+        return Redis.from_url(
+            self._url.get_secret_value(),
+            decode_responses=True,
+            socket_connect_timeout=ANSWER_WITHIN_SECONDS,
+            socket_timeout=ANSWER_WITHIN_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+        )
+
+
+def _name(key: str) -> str:
+    return f"claim:mail:{key}"
+
+
+def _settled(held: str) -> Settled:
+    return LEFT_OPEN if held.startswith(_STARTED) else Settled(**json.loads(held))
+
+
+def _unavailable(error: RedisError) -> ClaimsUnavailable:
+    return ClaimsUnavailable(f"The claim store (YARD_STATE_URL) does not answer: {error}")

@@ -1,0 +1,133 @@
+"""Send one mail: check, render, claim, deliver."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+from typing import Any, cast
+
+from services.email_worker.claims import Claims, Execution, Settled
+from services.email_worker.delivery import Relay
+from services.email_worker.errors import MailRejected, PermanentFailure, TemporaryFailure, UnknownOutcome
+from services.email_worker.message import compose, message_id, sender_address
+from services.email_worker.rendering import Templates
+from services.email_worker.validation import normalise
+from shared.reports import Mail, MailOutcome
+from shared.settings import FleetSettings
+
+
+class Mailer:
+    """Everything that sending takes, made once per process; connects when the first mail is sent.
+
+    Raises:
+        InvalidSettings: The sender is no address, or the password would travel unencrypted.
+    """
+
+    def __init__(self, settings: FleetSettings) -> None:
+        self._sender = sender_address(settings.mail_sender)
+        self._domain = settings.mail_domain
+        self.check_deliverability = settings.mail_check_deliverability
+        self._templates = Templates(settings.mail_templates)
+        self._relay = Relay(settings)
+        self._claims = Claims(settings.state_url)
+
+    def send_at_least_once(self, mail: Mail, key: str) -> MailOutcome:
+        """Send a mail that must arrive, such as a password reset.
+
+        Every attempt carries the same Message-ID, by which mailboxes recognise a duplicate.  A mail
+        whose key was sent already is not sent again.
+
+        Args:
+            mail: Its own ``key`` is not looked at.
+            key: Identity of the mail; the same for every attempt.
+
+        Raises:
+            MailRejected: The mail can never be sent; the relay does not have it.
+            TemporaryFailure: The relay does not have it; try again.
+            UnknownOutcome: The relay may have it; try again all the same.
+        """
+        to = normalise(mail["to"], check_deliverability=self.check_deliverability)
+        message = self._compose(to, mail["template"], mail["variables"], key, bulk=False)
+        settled = self._claims.find(key)
+        if settled is None or settled.status != "sent":
+            self._relay.deliver(message)
+            settled = Settled("sent")
+            self._claims.settle(key, settled)
+        return _outcome(message, settled)
+
+    def send_at_most_once(self, mail: Mail, key: str, execution: Execution) -> MailOutcome:
+        """Send a mail that must not arrive twice, such as a newsletter.
+
+        Where a crash or a broken connection leaves it open whether the relay has the mail, the outcome is
+        ``unknown``, now and whenever the same key comes again, and the mail is not sent again.
+
+        Args:
+            mail: Its own ``key`` is not looked at.
+            key: Identity of the mail; the same for every attempt.
+            execution: Who claims the mail.
+
+        Raises:
+            MailRejected: The mail can never be sent; the relay does not have it.
+            TemporaryFailure: The relay does not have it; try again.
+        """
+        to = normalise(mail["to"])
+        message = self._compose(to, mail["template"], mail["variables"], key, bulk=True)
+        settled = self._claims.claim(key, execution)
+        if settled is None:
+            settled = self._deliver_claimed(message, key, execution)
+        return _outcome(message, settled)
+
+    def close(self) -> None:
+        """Close the connections of this thread to the relay and of this process to the claim store."""
+        self._relay.close()
+        self._claims.close()
+
+    def _deliver_claimed(self, message: EmailMessage, key: str, execution: Execution) -> Settled:
+        try:
+            self._relay.deliver(message)
+            settled = Settled("sent")
+        except (PermanentFailure, TemporaryFailure):
+            self._claims.release(key, execution)
+            raise
+        except UnknownOutcome as error:
+            settled = Settled("unknown", str(error))
+        self._claims.settle(key, settled)
+        return settled
+
+    def _compose(self, to: str, template: str, variables: dict[str, Any], key: str, *, bulk: bool) -> EmailMessage:
+        return compose(
+            self._templates.render(template, variables),
+            sender=self._sender,
+            recipient=to,
+            message_id=message_id(key, self._domain),
+            bulk=bulk,
+        )
+
+
+def checked(mail: Any) -> Mail:
+    """Return the argument of ``email.send`` when it has the shape of :class:`~shared.reports.Mail`.
+
+    Raises:
+        MailRejected: It has not; says what is wrong.
+    """
+    if not isinstance(mail, dict):
+        raise MailRejected(f"A mail is an object with to, template and variables, not {type(mail).__name__}.")
+    for field, kind, noun in (
+        ("to", str, "text"),
+        ("template", str, "text"),
+        ("variables", dict, "an object"),
+    ):
+        if not isinstance(mail.get(field), kind):
+            raise MailRejected(f"A mail wants {field!r} to be {noun}.")
+    key = mail.get("key")
+    if key is not None and not (isinstance(key, str) and key.isprintable()):
+        raise MailRejected("A mail wants 'key' to be printable text or nothing.")
+    return cast("Mail", mail)
+
+
+def _outcome(message: EmailMessage, settled: Settled) -> MailOutcome:
+    return {
+        "to": message["To"].addresses[0].addr_spec,
+        "status": settled.status,
+        "reason": settled.reason,
+        "message_id": str(message["Message-ID"]),
+    }

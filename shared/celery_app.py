@@ -1,0 +1,248 @@
+"""``FleetCelery``: a Celery app that publishes to many brokers.
+
+It is general: brokers, queues and tasks are arguments, and Switchyard's own tables are one instance of them.
+Nothing in Celery is patched; a ``FleetCelery`` works beside any other app in the same process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from celery import Celery
+from celery.result import AsyncResult
+from kombu import Connection
+from kombu.pools import ProducerPool
+
+from shared.brokers import Broker, Brokers, kind_of
+from shared.configuration import FLEET_DEFAULTS, TRANSPORT_OPTIONS, TRANSPORTS, CheckedSettings
+from shared.errors import InvalidTable, UnknownTask
+from shared.events import Subscribers
+from shared.publishing import FleetAMQP, broker_of_publication, place_of, publication
+from shared.queues import QueueSpec
+from shared.routing import RoutingTable, TaskSpec
+
+
+class FleetCelery(Celery):
+    """A Celery app over several brokers, each of which owns some of the queues.
+
+    Args:
+        main: The name of the app.
+        brokers: The brokers, or a function that returns them when they are first needed.
+        queues: The queue table; every queue belongs to exactly one broker.
+        tasks: Where tasks go by default.  Tasks that the app itself registers need no entry.
+        home: Alias of the app's own broker: remote control, beat and workers without ``-Q`` use it.
+            The first queue's by default.
+        service: The service whose queues a worker without ``-Q`` serves; every queue of the home broker by default.
+        default_queue: The queue of a task that has no entry and no route; the first queue of the home broker
+            by default.
+        defaults: Celery settings, or a function that returns them when configuration is first read.
+            ``app.conf`` and ``config_from_object`` win over them.
+        options: What ``Celery`` takes.  The app does not become current unless ``set_as_current`` says so.
+
+    Raises:
+        InvalidTable: The tables contradict themselves.
+    """
+
+    amqp_cls = "shared.publishing:FleetAMQP"
+    task_cls = "shared.task:FleetTask"
+
+    amqp: FleetAMQP
+    _conf: Any
+
+    def __init__(
+        self,
+        main: str | None = None,
+        *,
+        brokers: Brokers | Callable[[], Brokers],
+        queues: Iterable[QueueSpec],
+        tasks: Iterable[TaskSpec] = (),
+        home: str | None = None,
+        service: str | None = None,
+        default_queue: str | None = None,
+        defaults: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        self._brokers = brokers
+        self._defaults = defaults or {}
+        self.queue_table = table_of(queues)
+        self.home = str(home or next(iter(self.queue_table.values())).broker)
+        self.service = service
+        self.routing = RoutingTable(
+            {spec.name: spec.broker for spec in self.queue_table.values()},
+            tasks,
+            str(default_queue or self.default_worker_queues[0]),
+        )
+        self.subscribers = Subscribers()
+        self._joined: Broker | None = None
+        super().__init__(main, **{"set_as_current": False, **options})
+        self._conf = CheckedSettings.over(self._conf)
+
+    @cached_property
+    def brokers(self) -> Brokers:
+        """The brokers of the fleet, by alias.
+
+        Raises:
+            InvalidTable: A queue or ``home`` names a broker that is not among them.
+        """
+        brokers = self._brokers() if callable(self._brokers) else self._brokers
+        for alias in {self.home, *self.routing.owners.values()} - set(brokers):
+            raise InvalidTable(f"The tables name broker {alias!r}, which the fleet does not have.")
+        return brokers
+
+    @property
+    def default_worker_queues(self) -> tuple[str, ...]:
+        """The queues of a worker without ``-Q``: those that the app's service has on its home broker.
+
+        Raises:
+            InvalidTable: There are none.
+        """
+        names = tuple(
+            name
+            for name, spec in self.queue_table.items()
+            if spec.broker == self.home and self.service in (None, spec.service)
+        )
+        if not names:
+            raise InvalidTable(f"No queue of service {self.service!r} is on the home broker {self.home!r}.")
+        return names
+
+    @property
+    def broker(self) -> Broker:
+        """The broker that this process belongs to: a worker's is the one that owns its queues."""
+        return self._joined or self.brokers.find(self.conf.broker_url)
+
+    def join(self, queues: Iterable[str]) -> None:
+        """Make this process belong to the broker that owns the given queues, as a worker of them does.
+
+        Raises:
+            UnknownQueue: A queue is not in the table.
+            MixedBrokers: The queues belong to more than one broker.
+        """
+        self._joined = self.brokers[self.routing.the_one_broker(queues)]
+
+    def on_broker(self, alias_or_url: str) -> Any:
+        """Send remote control commands to the workers of one broker, for the length of a ``with`` block.
+
+        Raises:
+            UnknownBroker: The fleet has no such broker.
+        """
+        return publication(self.brokers.find(alias_or_url))
+
+    def send_task(self, name: str, *args: Any, **options: Any) -> AsyncResult:
+        """Publish a task to the broker that owns its queue; every publish of the fleet passes here.
+
+        ``delay`` and ``apply_async``, chain steps, chord bodies, callbacks, errbacks, retries, ``replace``, beat
+        and calls from inside tasks all do.  It takes what ``Celery.send_task`` takes, and ``broker``, an alias or
+        a URL that must be the owner of the queue.
+
+        Raises:
+            UnknownTask, UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
+            kombu.exceptions.OperationalError: The broker is out of reach or did not confirm; the message may
+                have been sent.
+        """
+        self._refuse_unknown(name)
+        with publication():
+            return super().send_task(name, *args, **options)
+
+    def producer_or_acquire(self, producer: Any = None) -> Any:
+        """Return a context with the given producer, or one of the right broker where it is of another."""
+        broker = broker_of_publication()
+        if producer is not None and broker is not None and place_of(producer.connection) != broker.place:
+            producer = None
+        return super().producer_or_acquire(producer)
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Connection:
+        """Return a lazy connection to a broker, by alias or URL; to the app's own by default."""
+        return self._connection(url or self.broker.url.get_secret_value(), **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
+        """Return a lazy connection to a broker, by alias or URL; to that of the publish under way by default."""
+        broker = broker_of_publication() or self.broker
+        return self._connection(url or broker.url.get_secret_value(), **options)
+
+    @property
+    def pool(self) -> Any:
+        """The connection pool of the broker that is written to now."""
+        self._ensure_after_fork()
+        producers: ProducerPool = self.amqp.producer_pool
+        return producers.connections
+
+    @cached_property
+    def Worker(self) -> type:  # noqa: N802
+        """The worker class, which joins the broker of its queues."""
+        worker: type = self.subclass_with_self("shared.worker.controller:FleetWorker", name="Worker")
+        return worker
+
+    def close(self) -> None:
+        """Close the connections of this app's pools and forget the app."""
+        if "amqp" in self.__dict__:
+            self.amqp.pools.close()
+        super().close()
+
+    def __reduce_keys__(self) -> dict[str, Any]:
+        """Return what makes an equal app in a spawned child process."""
+        return {
+            **super().__reduce_keys__(),
+            "brokers": self._brokers,
+            "queues": tuple(self.queue_table.values()),
+            "tasks": tuple(self.routing.tasks.values()),
+            "home": self.home,
+            "service": self.service,
+            "default_queue": self.routing.default_queue,
+            "defaults": self._defaults,
+        }
+
+    def _refuse_unknown(self, task: str) -> None:
+        if task in self.routing.tasks or task in self._tasks:
+            return
+        known = {*self.routing.tasks, *self.tasks}
+        if task not in known:
+            raise UnknownTask(task, known, " Add it to the task table, or import the module that defines it.")
+
+    def _load_config(self) -> Any:
+        conf = super()._load_config()
+        if not isinstance(conf, CheckedSettings):
+            conf = self._conf = CheckedSettings.over(conf)
+        conf.refuse_unknown()
+        fleet = {
+            **FLEET_DEFAULTS,
+            "broker_url": self.brokers[self.home].url.get_secret_value(),
+            "task_default_queue": self.routing.default_queue,
+            **(self._defaults() if callable(self._defaults) else self._defaults),
+        }
+        conf.add_below(fleet)
+        return conf
+
+    def _connection(self, url: Any, **options: Any) -> Connection:
+        if url in self.brokers:
+            url = self.brokers[url].url.get_secret_value()
+        kind = kind_of(url) if isinstance(url, str) else None
+        if kind:
+            options["transport"] = options.get("transport") or TRANSPORTS[kind]
+            options["transport_options"] = {
+                **TRANSPORT_OPTIONS[kind],
+                **self.conf.broker_transport_options,
+                **(options.get("transport_options") or {}),
+            }
+        return super()._connection(url, **options)
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        if "amqp" in self.__dict__:
+            self.amqp.pools.start_afresh()
+
+
+def table_of(queues: Iterable[QueueSpec]) -> dict[str, QueueSpec]:
+    """Return the queue table by name of queue.
+
+    Raises:
+        InvalidTable: It is empty, or two rows have the same name.
+    """
+    specs = tuple(queues)
+    table = {spec.name: spec for spec in specs}
+    if not table:
+        raise InvalidTable("The queue table is empty.")
+    if len(table) < len(specs):
+        raise InvalidTable("Two rows of the queue table have the same name.")
+    return table

@@ -1,0 +1,75 @@
+"""What happened in a worker, as records; whoever wants to know subscribes.
+
+| record         | when                                             | measured                               |
+|----------------|--------------------------------------------------|----------------------------------------|
+| ``TaskStarted``| a task was handed to a process or thread         | ``waited``: seconds since it was due   |
+| ``TaskEnded``  | an execution ended, once for each that started   | ``seconds``: run time, when known      |
+
+Records are made in the worker's parent process.  A subscriber that raises is logged and never fails a task.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome(StrEnum):
+    """How an execution of a task ended; the words are those of Celery's own events."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETRIED = "retried"
+    REJECTED = "rejected"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A task was handed to a process or thread of the pool."""
+
+    task: str
+    queue: str
+    broker: str
+    waited: float | None
+    """Seconds since it was published, or since its eta where it had one; ``None`` from a foreign publisher."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    """An execution ended."""
+
+    task: str
+    queue: str
+    broker: str
+    outcome: Outcome
+    seconds: float | None
+    """Run time; ``None`` when it never started."""
+    exception: str | None
+    """The class of the exception of a failure."""
+
+
+Event = TaskStarted | TaskEnded
+
+
+class Subscribers:
+    """Those who are told what happens in this process."""
+
+    def __init__(self) -> None:
+        self._handlers: list[Callable[[Event], None]] = []
+
+    def add(self, handler: Callable[[Event], None]) -> None:
+        """Tell a handler of every event from now on."""
+        self._handlers.append(handler)
+
+    def emit(self, event: Event) -> None:
+        """Tell every subscriber; never raises."""
+        for handler in self._handlers:
+            try:
+                handler(event)
+            except Exception:  # a subscriber of any kind must not fail the work that it watches
+                logger.exception("Subscriber %r failed on %r", handler, event)

@@ -1,0 +1,136 @@
+"""Prometheus metrics of the fleet; the only importer of ``prometheus_client``.
+
+Names and labels are those of celery-exporter, so that its dashboards and alert rules work, and a ``broker`` label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http.server import HTTPServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from shared.depths import BrokerDepths
+from shared.events import Event, Outcome, TaskEnded, TaskStarted
+
+LABELS = ("name", "hostname", "queue_name", "broker")
+RUNTIME_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+WAIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""The waiting-time buckets of celery-exporter."""
+
+
+class WorkerMetrics:
+    """Counts the tasks of one worker; subscribe ``on_event`` to the app of the worker.
+
+    Args:
+        hostname: The part of the worker's node name after the ``@``.
+    """
+
+    def __init__(self, hostname: str, registry: CollectorRegistry) -> None:
+        self._hostname = hostname
+        self._started = Counter("celery_task_started", "Executions handed to the pool.", LABELS, registry=registry)
+        self._ended = {
+            outcome: Counter(
+                f"celery_task_{outcome}",
+                f"Executions that ended as {outcome}.",
+                (*LABELS, "exception") if outcome is Outcome.FAILED else LABELS,
+                registry=registry,
+            )
+            for outcome in Outcome
+        }
+        self._runtime = Histogram(
+            "celery_task_runtime",
+            "Seconds that executions ran.",
+            LABELS,
+            buckets=RUNTIME_BUCKETS,
+            registry=registry,
+        )
+        self._waited = Histogram(
+            "celery_task_queue_wait_time",
+            "Seconds from publishing, or from the eta, to the start.",
+            LABELS,
+            buckets=WAIT_BUCKETS,
+            registry=registry,
+        )
+        self._active = Gauge(
+            "celery_worker_tasks_active", "Executions running now.", ("hostname",), registry=registry
+        ).labels(hostname)
+        Gauge("celery_worker_up", "1 while the worker runs.", ("hostname",), registry=registry).labels(hostname).set(1)
+
+    def on_event(self, event: Event) -> None:
+        """Count one event."""
+        labels = (event.task, self._hostname, event.queue, event.broker)
+        match event:
+            case TaskStarted(waited=waited):
+                self._started.labels(*labels).inc()
+                self._active.inc()
+                if waited is not None:
+                    self._waited.labels(*labels).observe(waited)
+            case TaskEnded(outcome=outcome, seconds=seconds, exception=exception):
+                extra = (exception or "UnknownException",) if outcome is Outcome.FAILED else ()
+                self._ended[outcome].labels(*labels, *extra).inc()
+                if seconds is not None:
+                    self._active.dec()
+                    self._runtime.labels(*labels).observe(seconds)
+
+
+class DepthCollector(Collector):
+    """Asks every broker for its depths at each scrape.
+
+    A broker that can't be asked has ``switchyard_broker_up 0`` and no depth: unknown is not zero.
+    """
+
+    def __init__(self, brokers: Iterable[BrokerDepths]) -> None:
+        self._brokers = tuple(brokers)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Yield the depth of every queue, by priority and by state, and whether each broker answers."""
+        up = GaugeMetricFamily("switchyard_broker_up", "1 when the broker answered this scrape.", labels=["broker"])
+        length = GaugeMetricFamily(
+            "celery_queue_length", "Messages that wait in the queue.", labels=["queue_name", "broker"]
+        )
+        ready = GaugeMetricFamily(
+            "switchyard_queue_ready",
+            "Messages that wait in the queue, by priority.",
+            labels=["queue_name", "broker", "priority"],
+        )
+        unacknowledged = GaugeMetricFamily(
+            "switchyard_queue_unacknowledged",
+            "Messages that workers hold: running or prefetched.",
+            labels=["queue_name", "broker"],
+        )
+        for broker in self._brokers:
+            depths = broker.measure()
+            up.add_metric([broker.alias], 0 if depths is None else 1)
+            for depth in depths or ():
+                where = [depth.queue, broker.alias]
+                length.add_metric(where, depth.ready)
+                if depth.unacknowledged is not None:
+                    unacknowledged.add_metric(where, depth.unacknowledged)
+                for priority, count in depth.by_priority.items():
+                    ready.add_metric([*where, str(priority)], count)
+        return up, length, ready, unacknowledged
+
+
+def worker_registry() -> CollectorRegistry:
+    """Return a registry with what Prometheus wants to know of any process: CPU, memory, open files."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
+
+
+def serve(registry: CollectorRegistry, host: str, port: int) -> HTTPServer:
+    """Serve ``/metrics`` from a daemon thread; port 0 takes a free one, see ``server_port`` of the answer."""
+    server, _ = start_http_server(port, addr=host, registry=registry)
+    return server

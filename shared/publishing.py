@@ -1,0 +1,254 @@
+"""The one gate for publishing: every message of the fleet leaves through ``FleetAMQP``.
+
+Celery publishes everything (``delay``, canvas, callbacks, retries, beat) through ``Celery.send_task``, which asks
+a router for the queue before it takes a producer.  The router here notes the owner of that queue in a
+``Publication``, which lives for that one ``send_task``; the pools here then hand out a producer of that broker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from celery.app.amqp import AMQP, Queues
+from celery.app.routes import Router, prepare
+from kombu import Connection, Queue
+from kombu.pools import ProducerPool
+from kombu.utils.objects import cached_property
+
+from shared.brokers import Broker, BrokerKind, Place
+from shared.errors import InvalidTable, UnknownQueue
+from shared.priorities import checked
+
+if TYPE_CHECKING:
+    from shared.celery_app import FleetCelery
+
+PUBLISHED_AT_HEADER = "published_at"
+"""Message header with the time of publishing, in seconds since the epoch; waiting times are counted from it."""
+
+
+class Publication:
+    """One publish on its way, and the broker that it goes to once its queue is known."""
+
+    __slots__ = ("broker",)
+
+    def __init__(self, broker: Broker | None = None) -> None:
+        self.broker = broker
+
+
+_publication: ContextVar[Publication | None] = ContextVar("publication", default=None)
+
+
+@contextmanager
+def publication(broker: Broker | None = None) -> Iterator[Publication]:
+    """Open a publication for the length of a ``with`` block, of this thread or greenlet alone."""
+    cell = Publication(broker)
+    token = _publication.set(cell)
+    try:
+        yield cell
+    finally:
+        _publication.reset(token)
+
+
+def broker_of_publication() -> Broker | None:
+    """Return the broker of the publish that is under way here, if there is one and it is known."""
+    cell = _publication.get()
+    return cell.broker if cell else None
+
+
+class ProducerPools:
+    """A pool of producers for each broker; safe to use from threads and after a fork.
+
+    A child process starts with empty pools: the sockets of its parent are left alone and kept open, because
+    closing them would end the parent's connections too.
+    """
+
+    def __init__(self, app: FleetCelery) -> None:
+        self._app = app
+        self._lock = Lock()
+        self._pools: dict[str, ProducerPool] = {}
+        self._pid = os.getpid()
+        self._of_parents: list[dict[str, ProducerPool]] = []
+
+    def __getitem__(self, broker: Broker) -> ProducerPool:
+        """Return the pool of a broker, made at its first use; opens no connection."""
+        if self._pid != os.getpid():
+            self.start_afresh()
+        try:
+            return self._pools[broker.alias]
+        except KeyError:
+            with self._lock:
+                return self._pools.setdefault(broker.alias, self._create(broker))
+
+    def start_afresh(self) -> None:
+        """Forget the pools of the process that this one was forked from."""
+        self._lock = Lock()
+        self._of_parents.append(self._pools)
+        self._pools = {}
+        self._pid = os.getpid()
+
+    def close(self) -> None:
+        """Close every connection of this process's pools."""
+        for pool in self._pools.values():
+            pool.force_close_all()
+            pool.connections.force_close_all()
+        self._pools = {}
+
+    def _create(self, broker: Broker) -> ProducerPool:
+        limit = self._app.conf.broker_pool_limit
+        connection = self._app.connection_for_write(broker.url.get_secret_value())
+        return ProducerPool(connections=connection.Pool(limit=limit), limit=limit)
+
+
+class FleetQueues(Queues):
+    """The queues of all brokers, for routing; those of the app's own service are consumed by default."""
+
+    def __missing__(self, name: str) -> Queue:
+        raise UnknownQueue(name, self)
+
+    def add(self, queue: Queue | str, **options: Any) -> Queue:
+        """Add a declared queue; a bare name declares nothing and is refused.
+
+        Raises:
+            UnknownQueue: The queue is not in the table.
+        """
+        if isinstance(queue, Queue):
+            return super().add(queue, **options)
+        return self[queue]
+
+    def consume_by_default(self, names: tuple[str, ...]) -> None:
+        """Say which queues a worker without ``-Q`` serves."""
+        self._default_consume_from = {name: self[name] for name in names}
+
+
+class FleetRouter(Router):
+    """Resolves a task and its options to a queue, and notes the owner of the queue for this publish.
+
+    The options of the call win over ``task_routes``, those over the task table, that over the default queue.
+    """
+
+    app: FleetCelery
+
+    def route(
+        self,
+        options: dict[str, Any],
+        name: str,
+        args: Any = (),
+        kwargs: Mapping[str, Any] | None = None,
+        task_type: Any = None,
+    ) -> dict[str, Any]:
+        """Return the options of a publish with its queue and priority filled in, and without ``broker``.
+
+        Raises:
+            UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
+        """
+        options = super().route(options, name, args, kwargs, task_type)
+        named = options.pop("broker", None)
+        queue = self._by_exchange(options) if options.get("exchange") else options["queue"]
+        alias = self.app.brokers.find(named).alias if named else None
+        owner = self.app.routing.destination(queue.name, alias)
+        priority = options.get("priority")
+        options["priority"] = self.app.routing.priority(name) if priority is None else checked(priority)
+        if (cell := _publication.get()) is not None:
+            cell.broker = self.app.brokers[owner]
+        return options
+
+    def expand_destination(self, route: str | dict[str, Any]) -> dict[str, Any]:
+        """Replace the name of a queue by its declaration.
+
+        Raises:
+            UnknownQueue: The queue is not in the table.  Nothing was sent.
+        """
+        options = {"queue": route} if isinstance(route, str) else route
+        queue = options.pop("queue", None)
+        if queue:
+            options["queue"] = self.queues[queue.name if isinstance(queue, Queue) else queue]
+        return options
+
+    def _by_exchange(self, options: dict[str, Any]) -> Queue:
+        """Find the queue that an exchange and a routing key lead to, as a retry names them."""
+        exchange = getattr(options["exchange"], "name", options["exchange"])
+        bound = [queue for queue in self.queues.values() if queue.exchange.name == exchange]
+        routing_key = options.get("routing_key")
+        exact = [queue for queue in bound if queue.routing_key == routing_key]
+        if not (exact or bound):
+            raise UnknownQueue(f"{exchange}/{routing_key}", self.queues)
+        return (exact or bound)[0]
+
+
+class FleetAMQP(AMQP):
+    """Celery's AMQP with the fleet's queues and a producer pool for each broker."""
+
+    app: FleetCelery
+    queues_cls = FleetQueues
+
+    def __init__(self, app: FleetCelery) -> None:
+        super().__init__(app)
+        self.pools = ProducerPools(app)
+
+    @cached_property
+    def queues(self) -> FleetQueues:
+        """The queues of the table, by name.
+
+        Raises:
+            InvalidTable: ``task_queues`` was set beside the table.
+        """
+        if self.app.conf.task_queues:
+            raise InvalidTable("Queues are declared in the queue table given to FleetCelery, not in task_queues.")
+        queues: FleetQueues = self.Queues([spec.queue for spec in self.app.queue_table.values()])
+        queues.consume_by_default(self.app.default_worker_queues)
+        return queues
+
+    def Router(self, queues: Any = None, create_missing: bool | None = None) -> FleetRouter:  # noqa: ARG002, N802
+        """Return the router of the fleet; queues are never made on the fly."""
+        return FleetRouter(self.routes, queues or self.queues, create_missing=False, app=self.app)
+
+    def flush_routes(self) -> None:
+        """Prepare ``task_routes`` anew, with the task table behind it."""
+        self._rtable = [*prepare(self.app.conf.task_routes), self._table_route]
+
+    def _table_route(self, name: str, *_: Any, **__: Any) -> dict[str, Any] | None:
+        return self.app.routing.default_route(name)
+
+    def origin(self, delivery_info: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the names of the queue and the broker that a delivery came from.
+
+        A message that was published straight to its queue bears the name of the queue as its routing key.
+        """
+        routing_key = str(delivery_info.get("routing_key"))
+        if routing_key not in self.queues and delivery_info.get("exchange"):
+            routing_key = next(
+                (queue.name for queue in self.queues.values() if queue.routing_key == routing_key),
+                routing_key,
+            )
+        return routing_key, self.app.broker.alias
+
+    @property
+    def producer_pool(self) -> ProducerPool:
+        """The pool of the broker that the publish under way goes to, else of the app's own broker."""
+        return self.pools[broker_of_publication() or self.app.broker]
+
+    def _create_task_sender(self) -> Callable[..., Any]:
+        send = super()._create_task_sender()
+
+        def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            message.headers[PUBLISHED_AT_HEADER] = time()
+            return send(producer, name, message, **options)
+
+        return send_task_message
+
+
+def place_of(connection: Connection) -> Place:
+    """Return where a kombu connection leads, to compare it with a broker's place."""
+    kind = BrokerKind(connection.transport.driver_type)
+    return Place(
+        kind,
+        connection.hostname or "localhost",
+        connection.port or connection.default_port,
+        str(connection.virtual_host),
+    )

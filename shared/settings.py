@@ -1,0 +1,102 @@
+"""The only reader of the environment: typed, frozen, checked before anything starts.
+
+Each setting is read from ``YARD_<NAME>`` in the environment, then from ``<home>/fleet.env`` (written by
+``yard up`` for the fleet that it started), then from the default here.  ``yard check`` prints what is
+in force.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import InvalidSettings
+
+ENVIRONMENT_PREFIX = "YARD_"
+FLEET_ENV_FILE = "fleet.env"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class FleetSettings(BaseSettings):
+    """Every setting of the fleet.  URLs may hold passwords and are masked wherever they are shown."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    home: Path = Path("var")
+    """Folder for everything that a fleet on one machine writes."""
+
+    broker_default_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    broker_critical_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
+    broker_batch_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672//")
+    broker_batch_management_url: SecretStr | None = None
+    """RabbitMQ's management API, with user and password; without it unacknowledged depths are unknown."""
+    results_url: SecretStr = SecretStr("redis://127.0.0.1:6379/2")
+    state_url: SecretStr = SecretStr("redis://127.0.0.1:6379/3")
+    """Redis database for claims, limits and counters."""
+    results_expire_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+
+    database_url: SecretStr | None = None
+    """The ledger, as an SQLAlchemy URL; without it SQLite in ``<home>/ledger.db``."""
+    storage_root: Path | None = None
+    """Folder of submitted files and artefacts; without it ``<home>/storage``."""
+    artefacts_expire_days: Annotated[int, Field(gt=0)] = 30
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: Port = 25
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    smtp_ca_file: Path | None = None
+    """Certificates to trust instead of the system's, for a relay with a private authority."""
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_timeout_seconds: Annotated[float, Field(gt=0)] = 20.0
+    mail_sender: str = "Switchyard <switchyard@localhost.localdomain>"
+    mail_domain: str = "switchyard.localdomain"
+    """Right-hand side of every Message-ID."""
+    mail_templates: Path | None = None
+    """Folder of your own templates; looked at before those that come with Switchyard."""
+    mail_check_deliverability: bool = False
+    """Ask DNS whether the domain of a recipient takes mail."""
+    campaign_chunk_size: Annotated[int, Field(gt=0, le=1000)] = 50
+    campaign_window: Annotated[int, Field(gt=0, le=1000)] = 8
+    """How many chunks of one campaign may be under way at once."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = None
+    """Port of ``/metrics`` of this process; 0 takes a free one, ``None`` serves none."""
+
+    @property
+    def ledger_url(self) -> SecretStr:
+        """The SQLAlchemy URL of the ledger."""
+        return self.database_url or SecretStr(f"sqlite:///{(self.home / 'ledger.db').resolve()}")
+
+    @property
+    def storage(self) -> Path:
+        """The absolute folder below which all files of jobs lie."""
+        return (self.storage_root or self.home / "storage").resolve()
+
+
+@cache
+def load_settings() -> FleetSettings:
+    """Read the settings once per process.
+
+    Raises:
+        InvalidSettings: A value is of the wrong type or out of range; names each setting, shows no value.
+    """
+    home = Path(os.environ.get(f"{ENVIRONMENT_PREFIX}HOME", "var"))
+    try:
+        return FleetSettings(_env_file=home / FLEET_ENV_FILE)
+    except ValidationError as error:
+        raise InvalidSettings(
+            "; ".join(
+                f"{ENVIRONMENT_PREFIX}{'.'.join(map(str, line['loc'])).upper()}: {line['msg']}"
+                for line in error.errors(include_input=False, include_url=False)
+            )
+        ) from None

@@ -1,0 +1,1 @@
+"""What must differ from kombu's own transports, as subclasses of them."""

@@ -1,0 +1,65 @@
+"""The worker of a fleet: joins the broker that owns its queues, and is set up as the queue table says."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import click
+from celery.apps.worker import Worker
+from celery.concurrency import get_implementation
+from celery.utils.text import str_to_list
+from click.core import ParameterSource
+
+from shared.errors import FleetError
+from shared.queues import Pool, QueueSpec, worker_setup
+
+logger = logging.getLogger(__name__)
+
+
+class FleetWorker(Worker):
+    """Celery's worker program, started by ``celery worker`` as usual.
+
+    What the command line leaves open (pool, concurrency, prefetch, time limits) comes from the queue table.
+
+    Raises:
+        FleetError: The queues are unknown, belong to two brokers, or want different pools.  On the command
+            line it is shown as a usage error, and nothing was connected.
+    """
+
+    def setup_defaults(self, queues: Any = None, exclude_queues: Any = None, **options: Any) -> None:
+        """Join the broker of the queues and fill in what the command line left open."""
+        try:
+            specs = self._chosen(queues, exclude_queues)
+            self.app.join([spec.name for spec in specs])
+            options = {**options, **self._from_table(specs, options)}
+        except FleetError as error:
+            if click.get_current_context(silent=True):
+                raise click.ClickException(str(error)) from error
+            raise
+        super().setup_defaults(**options)
+
+    def _chosen(self, queues: Any, exclude: Any) -> list[QueueSpec]:
+        names = str_to_list(queues) or self.app.default_worker_queues
+        declared = [self.app.amqp.queues[name].name for name in names if name not in str_to_list(exclude or [])]
+        return [self.app.queue_table[name] for name in declared]
+
+    def _from_table(self, specs: list[QueueSpec], given: dict[str, Any]) -> dict[str, Any]:
+        setup = worker_setup(specs, given.get("pool") if on_command_line("pool") else None)
+        options: dict[str, Any] = {
+            "pool": setup.pool,
+            "concurrency": given.get("concurrency") or setup.concurrency,
+            "soft_time_limit": given.get("soft_time_limit") or setup.soft_time_limit,
+            "time_limit": given.get("time_limit") or setup.time_limit,
+        }
+        if not on_command_line("prefetch_multiplier"):
+            options["prefetch_multiplier"] = setup.prefetch
+        if setup.time_limit and get_implementation(setup.pool) is not get_implementation(Pool.PREFORK.value):
+            logger.warning("This pool can't enforce the time limits of queue %s.", specs[0].name)
+        return options
+
+
+def on_command_line(parameter: str) -> bool:
+    """Tell whether an option of ``celery worker`` was given by the user, and is not a default."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE

@@ -1,0 +1,82 @@
+"""A task request that tells the fleet's subscribers when it starts and how it ends.
+
+It runs in the worker's parent process, where it sees every execution, also those whose child process died.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from time import time
+from typing import Any
+
+from celery.worker.request import Request
+
+from shared.events import Outcome, TaskEnded, TaskStarted
+from shared.publishing import PUBLISHED_AT_HEADER
+
+OUTCOMES = {
+    "task-succeeded": Outcome.SUCCEEDED,
+    "task-failed": Outcome.FAILED,
+    "task-retried": Outcome.RETRIED,
+    "task-rejected": Outcome.REJECTED,
+    "task-revoked": Outcome.REVOKED,
+}
+CLASS_NAME = re.compile(r"^\w+")
+
+
+class CountedRequest(Request):
+    """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
+
+    _ended = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Also watch the ``on_success`` of the class that Celery builds for each task, which skips ``send_event``."""
+        super().__init_subclass__(**options)
+        if "on_success" in cls.__dict__:
+            cls.on_success = _watched(cls.on_success)
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002
+        """Tell Celery's monitors and the fleet's subscribers."""
+        if type == "task-started":
+            self._tell_started()
+        elif type in OUTCOMES:
+            self.tell_ended(OUTCOMES[type], fields.get("exception"))
+        super().send_event(type, **fields)
+
+    def tell_ended(self, outcome: Outcome, exception: str | None = None, seconds: float | None = None) -> None:
+        """Tell subscribers how the execution ended, at the first call only."""
+        if self._ended:
+            return
+        self._ended = True
+        if seconds is None and self.time_start:
+            seconds = time() - self.time_start
+        name = CLASS_NAME.match(exception) if exception else None
+        queue, broker = self._app.amqp.origin(self.delivery_info)
+        self._app.subscribers.emit(
+            TaskEnded(self.type, queue, broker, outcome, seconds, name.group() if name else None)
+        )
+
+    def _tell_started(self) -> None:
+        queue, broker = self._app.amqp.origin(self.delivery_info)
+        self._app.subscribers.emit(TaskStarted(self.type, queue, broker, self._waited()))
+
+    def _waited(self) -> float | None:
+        published = self.request_dict.get(PUBLISHED_AT_HEADER)
+        if not isinstance(published, int | float):
+            return None
+        eta = self.request_dict.get("eta")
+        due = max(published, datetime.fromisoformat(eta).timestamp()) if eta else published
+        return max(0.0, float(self.time_start) - due)
+
+
+def _watched(on_success: Callable[..., Any]) -> Callable[..., Any]:
+    def on_success_watched(self: CountedRequest, failed__retval__runtime: Any, **kwargs: Any) -> Any:
+        failed, _, runtime = failed__retval__runtime
+        answer = on_success(self, failed__retval__runtime, **kwargs)
+        if not failed:
+            self.tell_ended(Outcome.SUCCEEDED, seconds=runtime)
+        return answer
+
+    return on_success_watched
