@@ -152,6 +152,10 @@ class FleetCelery(Celery):
             producer = None
         return super().producer_or_acquire(producer)
 
+    def connection(self, hostname: str | None = None, **options: Any) -> Connection:
+        """Return a lazy connection to a broker, by alias or URL; to the app's own by default."""
+        return self.connection_for_write(hostname, **options)
+
     def connection_for_read(self, url: str | None = None, **options: Any) -> Connection:
         """Return a lazy connection to a broker, by alias or URL; to the app's own by default."""
         return self._connection(url or self.broker.url.get_secret_value(), **options)

@@ -181,11 +181,22 @@ class FleetRouter(Router):
         return (exact or bound)[0]
 
 
+class FleetConnection(Connection):
+    """A kombu connection that shows itself as ``redis://…`` also where the transport is one of ours."""
+
+    def as_uri(self, *args: Any, **options: Any) -> str:
+        """Return the URL, with stars for its password unless it is asked for."""
+        uri: str = super().as_uri(*args, **options)
+        scheme, _, rest = uri.partition("://")
+        return f"{self.transport.driver_type}://{rest}" if ":" in scheme else uri
+
+
 class FleetAMQP(AMQP):
     """Celery's AMQP with the fleet's queues and a producer pool for each broker."""
 
     app: FleetCelery
     queues_cls = FleetQueues
+    Connection = FleetConnection
 
     def __init__(self, app: FleetCelery) -> None:
         super().__init__(app)

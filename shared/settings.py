@@ -8,6 +8,7 @@ in force.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,3 +101,14 @@ def load_settings() -> FleetSettings:
                 for line in error.errors(include_input=False, include_url=False)
             )
         ) from None
+
+
+def child_environment(overrides: Mapping[str, str] | None = None, *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """Copy this process's environment for a child process.
+
+    Args:
+        overrides: Variables to set, whatever they are here.
+        without: Beginnings of the names of variables that the child does not get.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    return {**inherited, **(overrides or {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import secrets
@@ -82,7 +83,7 @@ class OutputFolder:
         try:
             yield OutputFolder(folder, str(PurePosixPath(self.destination, path)))
         except BaseException:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
@@ -168,8 +169,7 @@ def _sibling(final: Path) -> Path:
 
 
 def _leftovers_of(final: Path) -> str:
-    name = "".join(f"[{character}]" if character in "*?[" else character for character in final.name)
-    return f"{name}.{TOKEN_PATTERN}{PARTIAL_SUFFIX}"
+    return f"{glob.escape(final.name)}.{TOKEN_PATTERN}{PARTIAL_SUFFIX}"
 
 
 def _commit(partial: Path, final: Path) -> None:

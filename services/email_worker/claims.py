@@ -162,7 +162,10 @@ def _name(key: str) -> str:
 
 
 def _settled(held: str) -> Settled:
-    return LEFT_OPEN if held.startswith(_STARTED) else Settled(**json.loads(held))
+    if held.startswith(_STARTED):
+        return LEFT_OPEN
+    outcome = json.loads(held)
+    return Settled(outcome["status"], outcome["reason"])
 
 
 def _unavailable(error: RedisError) -> ClaimsUnavailable:

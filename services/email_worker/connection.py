@@ -14,13 +14,15 @@ LONGEST_ANSWER = 300
 """Characters of a relay's answer that are kept; the useful part comes first."""
 
 
-def refuse_exposed_password(settings: FleetSettings) -> None:
-    """Refuse settings that would send the password in the clear, or that SMTP cannot send at all.
+def refuse_unusable(settings: FleetSettings) -> None:
+    """Refuse settings of which no safe connection can come.
 
     Raises:
-        InvalidSettings: The connection would leave the machine without encryption, a user name comes
-            without a password or the other way round, or either is not ASCII.
+        InvalidSettings: The file of certificates is missing; the password would leave the machine without
+            encryption; a user name comes without a password or the other way round, or is not ASCII.
     """
+    if settings.smtp_ca_file is not None and not settings.smtp_ca_file.is_file():
+        raise InvalidSettings("YARD_SMTP_CA_FILE: there is no such file.")
     username, password = settings.smtp_username, settings.smtp_password
     if (username is None) != (password is None):
         raise InvalidSettings("YARD_SMTP_USERNAME and YARD_SMTP_PASSWORD: set both or neither.")

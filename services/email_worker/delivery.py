@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from services.email_worker.connection import answer_text, connect, described, refuse_exposed_password
+from services.email_worker.connection import answer_text, connect, described, refuse_unusable
 from services.email_worker.errors import (
     MailRejected,
     PermanentFailure,
@@ -38,11 +38,11 @@ class Relay:
     """The SMTP server that takes our mail; each thread keeps one connection to it.
 
     Raises:
-        InvalidSettings: The password would travel unencrypted; see :func:`refuse_exposed_password`.
+        InvalidSettings: No connection could come of the settings; see :func:`refuse_unusable`.
     """
 
     def __init__(self, settings: FleetSettings) -> None:
-        refuse_exposed_password(settings)
+        refuse_unusable(settings)
         self._settings = settings
         self._kept = _Kept()
 
@@ -129,9 +129,9 @@ class _Letter:
 
 def _transmit(smtp: smtplib.SMTP, letter: _Letter) -> None:
     try:
-        _expect({250}, smtp.mail(letter.sender, letter.options(smtp)))
-        _expect({250, 251}, smtp.rcpt(letter.recipient))
-        _expect({354}, smtp.docmd("DATA"))
+        _expect(2, smtp.mail(letter.sender, letter.options(smtp)))
+        _expect(2, smtp.rcpt(letter.recipient))
+        _expect(3, smtp.docmd("DATA"))
         # When this raises, the mark at the end has not left this machine, and without it the relay must not
         # deliver (RFC 5321, section 4.1.1.4).
         smtp.send(letter.content)
@@ -149,8 +149,8 @@ def _transmit(smtp: smtplib.SMTP, letter: _Letter) -> None:
         raise UnknownOutcome(f"The relay gave no answer that makes sense: {answer_text(*answer)}")
 
 
-def _expect(codes: set[int], answer: tuple[int, bytes]) -> None:
-    if answer[0] not in codes:
+def _expect(first_digit: int, answer: tuple[int, bytes]) -> None:
+    if answer[0] // 100 != first_digit:
         _refuse(answer)
 
 

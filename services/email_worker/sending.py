@@ -19,13 +19,13 @@ class Mailer:
     """Everything that sending takes, made once per process; connects when the first mail is sent.
 
     Raises:
-        InvalidSettings: The sender is no address, or the password would travel unencrypted.
+        InvalidSettings: The sender is no address, or no safe connection to the relay can come of the settings.
     """
 
     def __init__(self, settings: FleetSettings) -> None:
         self._sender = sender_address(settings.mail_sender)
         self._domain = settings.mail_domain
-        self.check_deliverability = settings.mail_check_deliverability
+        self._check_deliverability = settings.mail_check_deliverability
         self._templates = Templates(settings.mail_templates)
         self._relay = Relay(settings)
         self._claims = Claims(settings.state_url)
@@ -45,7 +45,7 @@ class Mailer:
             TemporaryFailure: The relay does not have it; try again.
             UnknownOutcome: The relay may have it; try again all the same.
         """
-        to = normalise(mail["to"], check_deliverability=self.check_deliverability)
+        to = normalise(mail["to"], check_deliverability=self._check_deliverability)
         message = self._compose(to, mail["template"], mail["variables"], key, bulk=False)
         settled = self._claims.find(key)
         if settled is None or settled.status != "sent":

@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from services.email_worker import campaigns, sending
 from services.email_worker.app import app
-from services.email_worker.errors import TemporaryFailure, UnknownOutcome
+from services.email_worker.errors import MailRejected, TemporaryFailure, UnknownOutcome
 from services.email_worker.retries import MAX_RETRIES, retry_delay
 from shared.names import TaskName
 from shared.reports import Chunk, Mail, MailOutcome
@@ -27,7 +27,7 @@ def mailer() -> sending.Mailer:
     return sending.Mailer(load_settings())
 
 
-@app.task(name=TaskName.EMAIL_SEND, bind=True, max_retries=MAX_RETRIES)
+@app.task(name=TaskName.EMAIL_SEND, bind=True, max_retries=MAX_RETRIES, throws=(MailRejected,))
 def send(self: Any, mail: Mail) -> MailOutcome:
     """Send one mail at least once, with the same Message-ID at every attempt.
 
@@ -47,7 +47,7 @@ def send(self: Any, mail: Mail) -> MailOutcome:
 @app.task(name=TaskName.EMAIL_VALIDATE_CHUNK)
 def validate_chunk(chunk: Chunk) -> Chunk:
     """Normalise the addresses of a chunk; those that are invalid become outcomes."""
-    return campaigns.validate_chunk(chunk, check_deliverability=mailer().check_deliverability)
+    return campaigns.validate_chunk(chunk, check_deliverability=load_settings().mail_check_deliverability)
 
 
 @app.task(name=TaskName.EMAIL_SEND_CHUNK, bind=True, max_retries=MAX_RETRIES)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Dialect, Enum, Integer, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Enum,
+    Integer,
+    Text,
+    false,
+    or_,
+)
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
 
 from services.core.ledger.states import Lifecycle, State
@@ -21,7 +33,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Turn an instant into UTC; refuse a wall-clock time, which names no instant."""
         if value is None:
             return None
@@ -29,7 +41,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"{value} has no time zone")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give an instant in UTC; SQLite keeps no time zone, PostgreSQL answers in the session's."""
         if value is None:
             return None
@@ -42,7 +54,7 @@ class PlainText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Replace NUL, which PostgreSQL refuses, and lone surrogates, which UTF-8 cannot express."""
         if value is None:
             return None
@@ -53,3 +65,8 @@ def states_of(lifecycle: Lifecycle, column: str) -> CheckConstraint:
     """Confine a column to the states of a lifecycle."""
     words = ", ".join(f"'{state}'" for state in lifecycle.states)
     return CheckConstraint(f"{column} IN ({words})", name=column)
+
+
+def may_become(column: InstrumentedAttribute[State], lifecycle: Lifecycle, target: State) -> ColumnElement[bool]:
+    """Say in SQL that a row is in a state from which it may move to ``target``."""
+    return or_(false(), *(column == source for source in sorted(lifecycle.sources(target))))

@@ -6,6 +6,7 @@
     └── LedgerError                   nothing was recorded and nothing is to be published
         ├── InvalidLedgerUrl          the URL is no SQLite file and no PostgreSQL database
         ├── LedgerOutdated            the tables are missing or those of another release
+        ├── LedgerUnavailable         the database is out of reach; may be tried again
         ├── UnknownId                 no job, campaign, mail, file or chunk has this id
         ├── InvalidSubmission         the files, the address or the id given cannot be used
         │   └── InvalidRecipientList  the CSV cannot be read as a list of recipients
@@ -30,6 +31,13 @@ class InvalidLedgerUrl(LedgerError):
 
 class LedgerOutdated(LedgerError):
     """The tables are missing, or are those of another release."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database is out of reach or too busy; what was asked may be tried again, for records are idempotent."""
+
+    def __init__(self, cause: object) -> None:
+        super().__init__(f"The ledger's database does not answer: {cause}")
 
 
 class UnknownId(LedgerError):

@@ -1,3 +1,3 @@
-"""What a fleet on one machine needs beside the services."""
+"""A fleet on one machine: brokers of its own, a mail catcher, and a supervisor for every process."""
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+# The door to Switchyard.  `make` lists what it can do.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-for-$(notdir $(PYTHON))
+LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up down status test test-unit test-upstream check lock clean brokers
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP)-run ## Make the virtual environment (.venv); choose a Python with PYTHON=python3.13
+
+demo: venv brokers ## Run both workflows on the examples, from nothing, and leave nothing running
+	@$(BIN)/yard demo
+
+up: venv brokers ## Start the fleet and leave it running
+	@$(BIN)/yard up
+
+down: venv ## Stop the fleet
+	@$(BIN)/yard down
+
+status: venv ## Show what runs
+	@$(BIN)/yard status
+
+test: $(STAMP)-dev brokers ## Run all tests, against real brokers
+	@$(BIN)/python -m pytest
+
+test-unit: $(STAMP)-dev ## Run the tests that need no broker
+	@$(BIN)/python -m pytest -m "not brokers"
+
+test-upstream: $(STAMP)-dev brokers ## Run Celery's own integration tests over three brokers
+	@tests/upstream/run
+
+check: $(STAMP)-dev ## Lint, format, types, import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: venv ## Pin all dependencies anew, with hashes
+	@$(BIN)/python -m pip --quiet install uv
+	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK) --extra dev --output-file requirements/dev.txt
+
+clean: ## Remove the virtual environment and all caches; what the fleet wrote stays
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	@find shared services tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+brokers:
+	@deploy/local/get-brokers
+
+$(STAMP)-%: requirements/%.txt pyproject.toml
+	@deploy/local/make-venv $(PYTHON) $(VENV) $<
+	@touch $@

@@ -1,0 +1,3 @@
+"""Example files and recipients, as a user would have them."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What the example files are made of."""
+
+from __future__ import annotations

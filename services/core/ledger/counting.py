@@ -1,0 +1,17 @@
+"""Counts by state, made by the database."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from services.core.ledger.states import Lifecycle, State
+
+
+def count_by_state(
+    session: Session, column: InstrumentedAttribute[State], lifecycle: Lifecycle, condition: ColumnElement[bool]
+) -> dict[State, int]:
+    """Count the rows that meet a condition by their state; a state without rows counts 0."""
+    counts = dict.fromkeys(lifecycle.states, 0)
+    counts.update(session.execute(select(column, func.count()).where(condition).group_by(column)).all())
+    return counts

@@ -1,0 +1,53 @@
+"""The process that keeps a detached fleet together: ``python -m services.core.local.supervisor --home FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import signal
+from pathlib import Path
+
+from services.core.local.fleet import LocalFleet
+from services.core.local.specs import Planner
+from services.core.local.state import Phase
+from shared.errors import FleetError
+
+logger = logging.getLogger(__name__)
+
+SWITCHYARD = "services.core.local.plan:switchyard_plan"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a fleet until SIGTERM or SIGINT comes; return the exit code, 1 when it could not start."""
+    parser = argparse.ArgumentParser(prog="services.core.local.supervisor", description=main.__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder for everything that the fleet writes")
+    parser.add_argument("--plan", default=SWITCHYARD, help="module:function that says what to run (%(default)s)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with LocalFleet(options.home, _planner(options.plan), progress=_log):
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        return 0
+    except FleetError as error:
+        logger.error("%s", error)  # noqa: TRY400 - says all that there is to say
+        return 1
+
+
+def _planner(name: str) -> Planner:
+    module, _, function = name.partition(":")
+    planner: Planner = getattr(importlib.import_module(module), function)
+    return planner
+
+
+def _log(name: str, phase: Phase) -> None:
+    logger.info("%s: %s", name, phase)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

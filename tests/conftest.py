@@ -1,0 +1,5 @@
+"""Loads the fixtures."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.fixtures.brokers"]

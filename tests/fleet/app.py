@@ -1,0 +1,24 @@
+"""The Celery app of the test fleet, for ``celery -A tests.fleet.app``."""
+
+from __future__ import annotations
+
+from shared.brokers import switchyard_brokers
+from shared.celery_app import FleetCelery
+from shared.fleet import switchyard_defaults
+from shared.names import BrokerName
+from tests.fleet.tables import QUEUES, TASKS
+
+
+def fleet(**options) -> FleetCelery:
+    return FleetCelery(
+        "try",
+        brokers=switchyard_brokers,
+        queues=QUEUES,
+        tasks=TASKS,
+        home=BrokerName.DEFAULT,
+        defaults=switchyard_defaults,
+        **options,
+    )
+
+
+app = fleet(include=["tests.fleet.tasks"])

@@ -1,0 +1,43 @@
+"""Small plans for fleets that do no work."""
+
+from __future__ import annotations
+
+import sys
+
+from services.core.local.specs import Plan, ProcessSpec, logged, serves_metrics
+from shared.settings import FleetSettings
+
+SLEEPER = ProcessSpec("sleeper", ("sleep", "600"))
+
+METRICS = """
+import http.server, os
+address = ("127.0.0.1", int(os.environ["YARD_METRICS_PORT"]))
+http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def quiet(_settings: FleetSettings) -> Plan:
+    """A process that sleeps."""
+    return Plan(processes=(SLEEPER,))
+
+
+def busy(_settings: FleetSettings) -> Plan:
+    """A preparation, a process that sleeps, and one that serves metrics."""
+    server = ProcessSpec("server", (sys.executable, "-c", METRICS), metrics=True, ready=serves_metrics)
+    return Plan(processes=(SLEEPER, server), preparations=(ProcessSpec("prepare", ("echo", "prepared")),))
+
+
+def slow_to_prepare(_settings: FleetSettings) -> Plan:
+    """A preparation that takes for ever."""
+    return Plan(processes=(), preparations=(ProcessSpec("prepare", ("sleep", "600")),))
+
+
+def never_ready(_settings: FleetSettings) -> Plan:
+    """A process that never says that it is ready."""
+    return Plan(processes=(ProcessSpec("mute", ("sleep", "600"), ready=logged("ready")),))
+
+
+def broken(_settings: FleetSettings) -> Plan:
+    """A preparation that fails."""
+    failing = ("sh", "-c", "echo the ledger is older than this program; exit 3")
+    return Plan(processes=(SLEEPER,), preparations=(ProcessSpec("migrate", failing),))

@@ -1,0 +1,172 @@
+"""The database under the ledger: its tables, its transactions, and what happens when it cannot be reached."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from pydantic import SecretStr
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError
+
+from services.core.ledger.engine import open_ledger
+from services.core.ledger.errors import LedgerOutdated, LedgerUnavailable, UnknownId
+from services.core.ledger.mails import add_mail, the_mail
+from services.core.ledger.migrations import require_current, upgrade
+from services.core.ledger.models import Base, Job, SingleMail
+from services.core.ledger.states import State
+from services.core.usecases.overview import overview
+from services.core.usecases.record_mail import record_mail
+from services.core.usecases.submit_mail import submit_mail
+from tests.fixtures.postgres import free_port
+
+WRITERS = 4
+TRANSACTIONS = 200
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(ledger):
+    with ledger.reading() as session:
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        made = inspect(session.connection())
+        for table in Base.metadata.sorted_tables:
+            checks = {check["name"] for check in made.get_check_constraints(table.name)}
+            assert checks == {c.name for c in table.constraints if c.name and c.name.startswith("ck_")}
+
+
+def test_a_ledger_is_refused_until_it_is_upgraded(empty_ledger_url):
+    if empty_ledger_url.get_secret_value().startswith("sqlite"):
+        upgrade(empty_ledger_url)
+        ledger = open_ledger(empty_ledger_url)
+        with ledger.writing() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+    else:
+        ledger = open_ledger(empty_ledger_url)
+    with pytest.raises(LedgerOutdated, match="yard up"):
+        require_current(ledger)
+    ledger.close()
+
+
+def test_processes_that_upgrade_at_the_same_time_all_succeed(empty_ledger_url):
+    with processes(WRITERS) as pool:
+        list(pool.map(upgrade, [empty_ledger_url] * WRITERS))
+    ledger = open_ledger(empty_ledger_url)
+    require_current(ledger)
+    ledger.close()
+
+
+def test_an_instant_comes_back_in_utc_whatever_its_time_zone(ledger):
+    noon_in_tokyo = datetime(2026, 11, 21, 12, tzinfo=timezone(timedelta(hours=9)))
+    with ledger.writing() as session:
+        add_mail(session, "mail-1", "ada@example.org", "welcome", noon_in_tokyo)
+    with ledger.reading() as session:
+        recorded = the_mail(session, "mail-1").created_at
+    assert recorded == noon_in_tokyo
+    assert recorded.tzinfo is UTC
+
+
+def test_text_that_no_database_can_hold_is_recorded_all_the_same(ledger):
+    mail = submit_mail(ledger, "ada@example.org", "welcome", {})
+    outcome = {"to": mail["to"], "status": "failed", "reason": "550 \0 \ud800", "message_id": None}
+    record_mail(ledger, outcome, mail["key"])
+    assert overview(ledger, mail["key"]).reason == "550 \N{REPLACEMENT CHARACTER} ?"
+
+
+def test_a_state_that_the_thing_does_not_have_is_refused_by_the_database(ledger, clock):
+    with pytest.raises(IntegrityError), ledger.writing() as session:
+        session.add(Job(id="job-1", state=State.SENT, created_at=clock()))
+
+
+def test_a_failed_transaction_leaves_nothing_behind(ledger, clock):
+    def fail_half_way() -> None:
+        with ledger.writing() as session:
+            add_mail(session, "mail-1", "ada@example.org", "welcome", clock())
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    with ledger.reading() as session, pytest.raises(UnknownId):
+        the_mail(session, "mail-1")
+
+
+def test_readers_see_one_picture_and_do_not_wait_for_a_writer(ledger, clock):
+    with ledger.reading() as reader:
+        assert reader.scalars(select(SingleMail)).all() == []
+        with ledger.writing() as writer:
+            add_mail(writer, "mail-1", "ada@example.org", "welcome", clock())
+            writer.flush()
+            with ledger.reading() as another:
+                assert another.scalars(select(SingleMail)).all() == []
+        assert reader.scalars(select(SingleMail)).all() == []
+
+
+def test_a_reader_cannot_write_on_postgresql(postgres_url):
+    upgrade(SecretStr(postgres_url))
+    ledger = open_ledger(SecretStr(postgres_url))
+    with pytest.raises(Exception, match="read-only"), ledger.reading() as session:
+        session.execute(text("DELETE FROM mails"))
+    ledger.close()
+
+
+def write_many(url: SecretStr, writer: int) -> None:
+    ledger = open_ledger(url)
+    for number in range(TRANSACTIONS):
+        with ledger.writing() as session:
+            session.scalars(select(SingleMail).limit(1)).all()  # reading first is what deadlocks without care
+            add_mail(session, f"mail-{writer}-{number}", "ada@example.org", "welcome", ledger.clock())
+    ledger.close()
+
+
+@pytest.mark.timeout(300)
+def test_writers_in_several_processes_wait_for_each_other_and_none_is_locked_out(ledger_url, ledger):
+    with processes(WRITERS) as pool:
+        list(pool.map(write_many, [ledger_url] * WRITERS, range(WRITERS)))
+    with ledger.reading() as session:
+        assert len(session.scalars(select(SingleMail.id)).all()) == WRITERS * TRANSACTIONS
+
+
+def test_a_ledger_that_is_carried_over_a_fork_serves_parent_and_child(ledger):
+    first = submit_mail(ledger, "ada@example.org", "welcome", {})["key"]
+    child = os.fork()
+    if child == 0:
+        submit_mail(ledger, "grace@example.org", "welcome", {})
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert overview(ledger, first).to == "ada@example.org"
+    with ledger.reading() as session:
+        assert len(session.scalars(select(SingleMail.id)).all()) == 2
+
+
+def test_a_database_out_of_reach_is_an_error_without_the_password():
+    url = SecretStr(f"postgresql://yard:s3cret@127.0.0.1:{free_port()}/ledger")
+    ledger = open_ledger(url)
+    with pytest.raises(LedgerUnavailable) as caught, ledger.reading() as session:
+        session.execute(select(SingleMail))
+    shown = f"{caught.value!r} {caught.value} {caught.value.__cause__!r} {ledger!r}"
+    assert "s3cret" not in shown
+    assert "refused" in shown
+
+
+def test_a_busy_sqlite_ledger_says_so_after_its_patience(tmp_path, monkeypatch):
+    monkeypatch.setattr("services.core.ledger.engine.BUSY_TIMEOUT_SECONDS", 0.1)
+    file = tmp_path / "ledger.db"
+    url = SecretStr(f"sqlite:///{file}")
+    upgrade(url)
+    ledger = open_ledger(url)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match="locked"), ledger.writing() as session:
+            session.execute(select(SingleMail))
+    ledger.close()
