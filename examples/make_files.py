@@ -54,7 +54,7 @@ def good_files() -> Iterator[Example]:
         yield Example(name, partial(photographs.photograph, seed, width, height, orientation=orientation))
     yield Example("rings.png", partial(graphics.transparent_png, 2000))
     yield Example("gradient-16-bit.png", partial(graphics.deep_png, 1600, 900))
-    yield Example("leaf.webp", partial(graphics.texture_webp, 2700, 1800))
+    yield Example("leaf.webp", partial(graphics.texture_webp, 2100, 1400))
     yield Example("spreading-rings.gif", partial(graphics.animated_gif, 240, 12))
     yield Example("scanned-page.tiff", partial(graphics.scanned_tiff, 2480, 3508))
     yield Example("annual-report.pdf", annual_report)

@@ -5,8 +5,10 @@ Names and labels are those of celery-exporter, so that its dashboards and alert 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import urllib.request
+from collections.abc import Iterable, Mapping
 from http.server import HTTPServer
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,12 +20,14 @@ from prometheus_client import (
     start_http_server,
 )
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from shared.depths import BrokerDepths
 from shared.events import Event, Outcome, TaskEnded, TaskStarted
 
 LABELS = ("name", "hostname", "queue_name", "broker")
+SCRAPE_WITHIN_SECONDS = 5.0
 RUNTIME_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 WAIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 """The waiting-time buckets of celery-exporter."""
@@ -134,3 +138,26 @@ def serve(registry: CollectorRegistry, host: str, port: int) -> HTTPServer:
     """Serve ``/metrics`` from a daemon thread; port 0 takes a free one, see ``server_port`` of the answer."""
     server, _ = start_http_server(port, addr=host, registry=registry)
     return server
+
+
+class Reading(NamedTuple):
+    """One sample of a scrape."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def scrape(url: str) -> list[Reading]:
+    """Read the metrics that a process serves.
+
+    Raises:
+        OSError: It does not answer.
+    """
+    with urllib.request.urlopen(url, timeout=SCRAPE_WITHIN_SECONDS) as answer:  # noqa: S310 - our own http address
+        text = answer.read().decode()
+    return [
+        Reading(sample.name, sample.labels, sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    ]

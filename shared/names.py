@@ -48,6 +48,7 @@ class TaskName(StrEnum):
     CORE_RECORD_MAIL = "core.record_mail"
     CORE_FAIL_MAIL = "core.fail_mail"
     CORE_ADVANCE_CAMPAIGN = "core.advance_campaign"
+    CORE_ADVANCE_STALLED = "core.advance_stalled"
     CORE_RECORD_CHUNK = "core.record_chunk"
     CORE_FAIL_CHUNK = "core.fail_chunk"
     CORE_CLEAN_ARTEFACTS = "core.clean_artefacts"

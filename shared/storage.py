@@ -97,6 +97,11 @@ class Storage:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def root(self) -> Path:
+        """The folder below which everything lies."""
+        return self._root
+
     def path(self, path: str) -> Path:
         """Return where a relative POSIX path lies, whether or not there is a file.
 

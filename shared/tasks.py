@@ -23,6 +23,7 @@ TASKS: tuple[TaskSpec, ...] = (
     TaskSpec(TaskName.CORE_ADVANCE_CAMPAIGN, QueueName.CORE_DEFAULT),
     TaskSpec(TaskName.CORE_RECORD_CHUNK, QueueName.CORE_DEFAULT),
     TaskSpec(TaskName.CORE_FAIL_CHUNK, QueueName.CORE_DEFAULT),
+    TaskSpec(TaskName.CORE_ADVANCE_STALLED, QueueName.CORE_MAINTENANCE, Priority.LOW),
     TaskSpec(TaskName.CORE_CLEAN_ARTEFACTS, QueueName.CORE_MAINTENANCE, Priority.LOW),
     TaskSpec("celery.backend_cleanup", QueueName.CORE_MAINTENANCE, Priority.LOW),
     TaskSpec("celery.chord_unlock", QueueName.CORE_DEFAULT),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pyvips
 
+from examples.generators.photographs import grain
+
 
 def transparent_png(size: int) -> bytes:
     """Return a PNG of coloured rings that fade into transparency."""
@@ -41,8 +43,7 @@ def scanned_tiff(width: int, height: int) -> bytes:
     across, down = pyvips.Image.xyz(width, height).bandsplit()
     rules = ((down % 60) < 3).ifthenelse(110, 238)
     light = across.linear(-24 / width, 12)
-    grain = pyvips.Image.gaussnoise(width, height, mean=0, sigma=5, seed=11)
-    page = (rules + light + grain).cast("uchar").copy(interpretation="b-w")
+    page = (rules + light + grain(width, height, seed=11)).cast("uchar").copy(interpretation="b-w")
     return bytes(page.tiffsave_buffer(compression="deflate", predictor="horizontal"))
 
 

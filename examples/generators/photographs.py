@@ -68,7 +68,7 @@ def _landscape(seed: int, width: int, height: int) -> Any:
         texture = _texture(width, height, 16 + 48 * nearness, seed + ridge).linear(18 * nearness, 0)
         slope = texture.bandjoin([texture, texture]) + colour
         picture = (rows > outline).ifthenelse(slope, picture)
-    return (picture + _grain(width, height, seed)).cast("uchar").copy(interpretation="srgb")
+    return (picture + grain(width, height, seed)).cast("uchar").copy(interpretation="srgb")
 
 
 def _sky(width: int, height: int, zenith: Colour, horizon: Colour) -> Any:
@@ -98,7 +98,8 @@ def _enlarged(small: Any, width: int, height: int) -> Any:
     return small.resize(SOFT, kernel="linear").crop(0, 0, width, height)
 
 
-def _grain(width: int, height: int, seed: int) -> Any:
+def grain(width: int, height: int, seed: int) -> Any:
+    """Return the noise of a sensor, a few steps of brightness up and down."""
     tile = pyvips.Image.gaussnoise(GRAIN_TILE, GRAIN_TILE, mean=0, sigma=5, seed=seed).copy_memory()
     return tile.replicate(width // GRAIN_TILE + 1, height // GRAIN_TILE + 1).crop(0, 0, width, height)
 

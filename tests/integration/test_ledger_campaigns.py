@@ -8,11 +8,13 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import event
 
+from services.core.ledger.campaigns import add_recipients
 from services.core.ledger.engine import open_ledger
 from services.core.ledger.errors import (
     CampaignSeemsRepeated,
@@ -26,7 +28,7 @@ from services.core.ledger.states import State
 from services.core.usecases import submit_campaign as submitting
 from services.core.usecases.fail_chunk import fail_chunk
 from services.core.usecases.list_entries import NOT_SENT, list_recipients
-from services.core.usecases.overview import overview
+from services.core.usecases.overview import campaign_overview
 from services.core.usecases.record_chunk import record_chunk
 from services.core.usecases.release_chunks import release_chunks
 from services.core.usecases.stalled_campaigns import stalled_campaigns
@@ -41,7 +43,7 @@ def people(tmp_path):
     """Write a list of recipients; each call gives a new file."""
 
     def write(*addresses: str, name: str = "people.csv") -> Path:
-        path = tmp_path / name
+        path: Path = tmp_path / name
         path.write_text("email,name\n" + "".join(f"{address},{address[0]}\n" for address in addresses))
         return path
 
@@ -54,7 +56,7 @@ def numbered(count: int) -> list[str]:
 
 def sent(chunk: Chunk, **others: str) -> Chunk:
     """Give every recipient of a chunk an outcome: sent, but for those that are named by the part before @."""
-    outcomes = []
+    outcomes: list[Any] = []
     for recipient in chunk["recipients"]:
         status = others.get(recipient["address"].partition("@")[0], "sent")
         outcomes.append(
@@ -95,7 +97,7 @@ def test_a_campaign_goes_through_its_window_to_its_end(ledger, people, clock):
     clock.forward(minutes=5)
     last = [record_chunk(ledger, sent(chunk)) for chunk in [first[0], *rest]][-1]
     assert last is State.DONE
-    told = overview(ledger, "spring")
+    told = campaign_overview(ledger, "spring")
     assert (told.state, told.finished_at, told.progress.current) == (State.DONE, clock.now, 23)
     assert told.counts[State.SENT] == told.progress.total == 23
     assert told.chunks[State.DONE] == 5
@@ -156,7 +158,7 @@ def test_the_same_id_while_it_is_under_way_adds_only_what_is_new(ledger, people)
 
 def test_a_run_that_was_cut_off_is_completed_by_running_it_again(ledger, people, monkeypatch):
     monkeypatch.setattr(submitting, "BATCH", 4)
-    original = submitting.add_recipients
+    original = add_recipients
     calls = []
 
     def cut_off(*arguments):
@@ -169,7 +171,7 @@ def test_a_run_that_was_cut_off_is_completed_by_running_it_again(ledger, people,
     path = people(*numbered(11))
     with pytest.raises(KeyboardInterrupt):
         submit_campaign(ledger, path, "news", "spring", chunk_size=3)
-    assert overview(ledger, "spring").state is State.LOADING
+    assert campaign_overview(ledger, "spring").state is State.LOADING
     assert release_chunks(ledger, "spring", window=8) == []
 
     completed = submit_campaign(ledger, path, "news", "spring", chunk_size=3)
@@ -222,19 +224,19 @@ def test_a_list_with_a_malformed_last_row_records_nothing(ledger, people):
     with pytest.raises(InvalidRecipientList, match="line 12"):
         submit_campaign(ledger, path, "news", "spring", chunk_size=2)
     with pytest.raises(UnknownId):
-        overview(ledger, "spring")
+        campaign_overview(ledger, "spring")
 
 
 def test_a_chunk_that_fails_as_a_whole_fails_its_recipients_and_a_late_report_corrects_that(ledger, people):
     submit_campaign(ledger, people(*numbered(2)), "news", "spring", chunk_size=2)
     [chunk] = release_chunks(ledger, "spring", window=1)
     assert fail_chunk(ledger, "spring", 1, "The worker was killed.") is State.DONE
-    told = overview(ledger, "spring")
+    told = campaign_overview(ledger, "spring")
     assert told.chunks[State.FAILED] == 1
     assert {entry.reason for entry in told.failures.entries} == {"The worker was killed."}
     record_chunk(ledger, sent(chunk, r0001="unknown"))
     assert statuses(ledger, "spring") == {"r0000@example.org": "sent", "r0001@example.org": "unknown"}
-    assert overview(ledger, "spring").chunks[State.DONE] == 1
+    assert campaign_overview(ledger, "spring").chunks[State.DONE] == 1
     fail_chunk(ledger, "spring", 1, "Too late.")
     assert statuses(ledger, "spring") == {"r0000@example.org": "sent", "r0001@example.org": "unknown"}
 
@@ -264,7 +266,8 @@ def test_a_report_of_what_does_not_exist_is_refused_and_records_nothing(ledger, 
     [chunk] = release_chunks(ledger, "spring", window=1)
     [foreign] = release_chunks(ledger, "autumn", window=1)
     mixed = sent({**chunk, "recipients": chunk["recipients"] + foreign["recipients"]})
-    for report in (mixed, {**sent(chunk), "number": 7}, {**sent(chunk), "campaign_id": "winter"}):
+    reports: list[Any] = [mixed, {**sent(chunk), "number": 7}, {**sent(chunk), "campaign_id": "winter"}]
+    for report in reports:
         with pytest.raises(UnknownId):
             record_chunk(ledger, report)
     with pytest.raises(UnknownId):
@@ -290,26 +293,26 @@ def test_recipients_are_listed_page_by_page_and_by_outcome(ledger, people):
     submit_campaign(ledger, people(*numbered(7)), "news", "spring", chunk_size=7)
     [chunk] = release_chunks(ledger, "spring", window=1)
     record_chunk(ledger, sent(chunk, r0002="failed", r0005="invalid"))
-    pages, after = [], 0
-    while after is not None:
-        page = list_recipients(ledger, "spring", after=after, limit=3)
-        pages.append([entry.address for entry in page.entries])
-        after = page.after
-    assert list(chain(*pages)) == numbered(7)
+    page = list_recipients(ledger, "spring", limit=3)
+    pages = [page.entries]
+    while page.after is not None:
+        page = list_recipients(ledger, "spring", after=page.after, limit=3)
+        pages.append(page.entries)
+    assert [entry.address for entry in chain(*pages)] == numbered(7)
     assert [len(page) for page in pages] == [3, 3, 1]
     failures = list_recipients(ledger, "spring", statuses=NOT_SENT, limit=9)
     assert [(entry.address, entry.status, entry.reason) for entry in failures.entries] == [
         ("r0002@example.org", "failed", "it was failed"),
         ("r0005@example.org", "invalid", "it was invalid"),
     ]
-    assert overview(ledger, "spring", limit=0).recipients.entries == ()
+    assert campaign_overview(ledger, "spring", limit=0).recipients.entries == ()
 
 
 def drain(url: SecretStr, campaign_id: str) -> list[int]:
     """Release and record chunks until the campaign is done, as one of several workers."""
     ledger = open_ledger(url)
     mine = []
-    while overview(ledger, campaign_id, limit=0).state is not State.DONE:
+    while campaign_overview(ledger, campaign_id, limit=0).state is not State.DONE:
         for chunk in release_chunks(ledger, campaign_id, window=3):
             mine.append(chunk["number"])
             record_chunk(ledger, sent(chunk))
@@ -328,7 +331,7 @@ def test_callers_at_the_same_time_never_release_a_chunk_twice(ledger_url, ledger
     with executor:
         released = list(executor.map(drain, [ledger_url] * 2, ["spring"] * 2))
     assert sorted(chain(*released)) == list(range(1, 61))
-    assert overview(ledger, "spring").counts[State.SENT] == 120
+    assert campaign_overview(ledger, "spring").counts[State.SENT] == 120
 
 
 def submit_again(url: SecretStr, path: Path) -> tuple[str, int]:
@@ -354,7 +357,7 @@ def test_no_query_of_a_campaign_reads_through_all_recipients_on_sqlite(tmp_path,
     url = SecretStr(f"sqlite:///{tmp_path / 'ledger.db'}")
     upgrade(url)
     ledger = open_ledger(url, clock)
-    asked: dict[str, object] = {}
+    asked: dict[str, Any] = {}
     event.listen(
         ledger._engine,
         "before_cursor_execute",
@@ -364,7 +367,7 @@ def test_no_query_of_a_campaign_reads_through_all_recipients_on_sqlite(tmp_path,
     for chunk in release_chunks(ledger, "spring", window=2):
         record_chunk(ledger, sent(chunk, r0001="failed"))
     fail_chunk(ledger, "spring", release_chunks(ledger, "spring", window=1)[0]["number"], "killed")
-    overview(ledger, "spring")
+    campaign_overview(ledger, "spring")
     stalled_campaigns(ledger, timedelta(hours=1))
     with ledger.reading() as session:
         plans = {

@@ -20,6 +20,9 @@ from services.core.ledger.states import State
 
 OPEN_CHUNKS = (State.WAITING, State.RELEASED)
 
+RENEWED = ("address", "variables", "status", "reason", "message_id", "chunk_number", "decided_at")
+"""What a recipient that is tried again takes from its new row; what that leaves out becomes empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListSummary:
@@ -100,13 +103,9 @@ def add_recipients(session: Session, campaign_id: str, rows: Sequence[Mapping[st
     if not rows:
         return Added()
     insert = _insert(session, CampaignRecipient)
-    again = {
-        "address": insert.excluded.address,
-        "variables": insert.excluded.variables,
-        "status": State.PENDING,
-        "attempt": CampaignRecipient.attempt + 1,
-        **dict.fromkeys(("reason", "message_id", "chunk_number", "decided_at")),
-    }
+    # Only with values of the new row, and no parameters, does SQLAlchemy put many rows into a statement.
+    again: dict[str, Any] = {column: insert.excluded[column] for column in RENEWED}
+    again["attempt"] = CampaignRecipient.attempt + insert.excluded.attempt
     statement = insert.on_conflict_do_update(
         index_elements=["campaign_id", "address_key"],
         set_=again,
@@ -134,7 +133,7 @@ def count_recipients(session: Session, campaign_id: str) -> dict[State, int]:
 
 
 def recipients_of(
-    session: Session, campaign_id: str, *, statuses: Collection[State] = (), after: int = 0, limit: int
+    session: Session, campaign_id: str, *, statuses: Collection[State] = (), after: int | None = None, limit: int
 ) -> Sequence[CampaignRecipient]:
     """List recipients of a campaign in the order in which they were added.
 
@@ -147,7 +146,7 @@ def recipients_of(
     """
     query = (
         select(CampaignRecipient)
-        .where(CampaignRecipient.campaign_id == campaign_id, CampaignRecipient.id > after)
+        .where(CampaignRecipient.campaign_id == campaign_id, CampaignRecipient.id > (after or 0))
         .order_by(CampaignRecipient.id)
         .limit(limit)
     )

@@ -112,7 +112,7 @@ def count_files(session: Session, job_id: str) -> dict[State, int]:
 
 
 def files_of(
-    session: Session, job_id: str, *, status: State | None = None, after: str = "", limit: int | None = None
+    session: Session, job_id: str, *, status: State | None = None, after: str | None = None, limit: int | None = None
 ) -> Sequence[File]:
     """List files of a job in the order of submission.
 
@@ -123,7 +123,7 @@ def files_of(
         after: The id of the last file of the page before.
         limit: The most to list.
     """
-    query = select(File).where(File.job_id == job_id, File.id > after).order_by(File.id).limit(limit)
+    query = select(File).where(File.job_id == job_id, File.id > (after or "")).order_by(File.id).limit(limit)
     return session.scalars(query if status is None else query.where(File.status == status)).all()
 
 

@@ -48,6 +48,6 @@ class FleetEnv:
         write_private(self._home / FLEET_ENV_FILE, "".join(f"{name}={value}\n" for name, value in lines))
 
     def settings(self) -> FleetSettings:
-        """Return the settings that a process of the fleet will read."""
-        values: dict[str, Any] = {"home": self._home, **self._values}
+        """Return the settings that a process of the fleet will read, but for its own metrics port."""
+        values: dict[str, Any] = {"home": self._home, "metrics_port": None, **self._values}
         return FleetSettings(**values)

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from services.core.local.specs import Plan
+import sys
+
+from services.core.local.specs import Plan, ProcessSpec, logged, serves_metrics
+from shared.queues import QUEUES, QueueSpec
 from shared.settings import FleetSettings
+
+YARD = (sys.executable, "-m", "services.core.cli.main")
+OUTSIDE_A_POOL_GRACE_SECONDS = 60.0
+"""For queues without a time limit: mail, whose every step the SMTP timeout bounds."""
 
 
 def switchyard_plan(settings: FleetSettings) -> Plan:  # noqa: ARG001
-    """Plan the processes of the fleet from the queue table."""
-    return Plan(processes=())
+    """Plan the processes of the fleet: a worker for each queue of the table, the schedule, the observer."""
+    return Plan(
+        preparations=(ProcessSpec("ledger", (*YARD, "migrate")),),
+        processes=(
+            *(_worker(spec) for spec in QUEUES),
+            ProcessSpec("beat", (*YARD, "beat"), ready=logged("beat: Starting")),
+            ProcessSpec("observer", (*YARD, "observer"), ready=serves_metrics, metrics=True),
+        ),
+    )
+
+
+def _worker(spec: QueueSpec) -> ProcessSpec:
+    return ProcessSpec(
+        spec.name,
+        (*YARD, "worker", spec.name),
+        ready=logged(" ready."),
+        metrics=True,
+        grace=spec.time_limit or OUTSIDE_A_POOL_GRACE_SECONDS,
+    )

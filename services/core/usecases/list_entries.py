@@ -17,7 +17,7 @@ NOT_SENT = frozenset({State.INVALID, State.FAILED, State.UNKNOWN})
 
 
 def list_files(
-    ledger: Ledger, job_id: str, *, status: State | None = None, after: str = "", limit: int
+    ledger: Ledger, job_id: str, *, status: State | None = None, after: str | None = None, limit: int
 ) -> Page[FileEntry, str]:
     """List files of a job in the order of submission.
 
@@ -37,7 +37,7 @@ def list_files(
 
 
 def list_recipients(
-    ledger: Ledger, campaign_id: str, *, statuses: Collection[State] = (), after: int = 0, limit: int
+    ledger: Ledger, campaign_id: str, *, statuses: Collection[State] = (), after: int | None = None, limit: int
 ) -> Page[RecipientEntry, int]:
     """List recipients of a campaign in the order in which they were added.
 
@@ -57,7 +57,7 @@ def list_recipients(
 
 
 def file_page(
-    session: Session, job_id: str, *, status: State | None = None, after: str = "", limit: int
+    session: Session, job_id: str, *, status: State | None = None, after: str | None = None, limit: int
 ) -> Page[FileEntry, str]:
     """Read one page of files; see ``list_files``."""
     files = files_of(session, job_id, status=status, after=after, limit=limit + 1)
@@ -66,7 +66,7 @@ def file_page(
 
 
 def recipient_page(
-    session: Session, campaign_id: str, *, statuses: Collection[State] = (), after: int = 0, limit: int
+    session: Session, campaign_id: str, *, statuses: Collection[State] = (), after: int | None = None, limit: int
 ) -> Page[RecipientEntry, int]:
     """Read one page of recipients; see ``list_recipients``."""
     recipients = recipients_of(session, campaign_id, statuses=statuses, after=after, limit=limit + 1)

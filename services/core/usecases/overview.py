@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.core.ledger.campaigns import count_recipients
+from services.core.ledger.campaigns import count_recipients, the_campaign
 from services.core.ledger.chunks import count_chunks
 from services.core.ledger.engine import Ledger
 from services.core.ledger.errors import UnknownId
-from services.core.ledger.jobs import count_files
+from services.core.ledger.jobs import count_files, the_job
+from services.core.ledger.mails import the_mail
 from services.core.ledger.models import Campaign, Job, SingleMail
 from services.core.ledger.states import State
 from services.core.usecases.job_folder import JobFolder
@@ -44,6 +45,24 @@ def overview(ledger: Ledger, wanted: str, *, limit: int = 100) -> Overview:
         if mail := session.get(SingleMail, wanted):
             return _mail(mail)
         raise UnknownId("job, campaign or mail", wanted, _latest_ids(session))
+
+
+def job_overview(ledger: Ledger, job_id: str, *, limit: int = 100) -> JobOverview:
+    """Tell how a job stands; see ``overview``."""
+    with ledger.reading() as session:
+        return _job(session, the_job(session, job_id), limit)
+
+
+def campaign_overview(ledger: Ledger, campaign_id: str, *, limit: int = 100) -> CampaignOverview:
+    """Tell how a campaign stands; see ``overview``."""
+    with ledger.reading() as session:
+        return _campaign(session, the_campaign(session, campaign_id), limit)
+
+
+def mail_overview(ledger: Ledger, mail_id: str) -> MailOverview:
+    """Tell how a mail stands; see ``overview``."""
+    with ledger.reading() as session:
+        return _mail(the_mail(session, mail_id))
 
 
 def _job(session: Session, job: Job, limit: int) -> JobOverview:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from services.core.ledger.campaigns import ListSummary
 from services.core.ledger.errors import InvalidRecipientList
@@ -22,8 +23,7 @@ LONGEST_ADDRESS = 320
 BLOCK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One recipient of a list."""
 
     address: str

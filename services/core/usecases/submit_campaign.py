@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +119,9 @@ def _batches(rows: Iterator[Row | None]) -> Iterator[list[dict[str, Any]]]:
         if row is not None:
             batch.setdefault(row.address_key, row)
         if len(batch) == BATCH:
-            yield [asdict(row) for row in batch.values()]
+            yield [row._asdict() for row in batch.values()]
             batch.clear()
-    yield [asdict(row) for row in batch.values()]
+    yield [row._asdict() for row in batch.values()]
 
 
 def _cut(ledger: Ledger, campaign_id: str, chunk_size: int) -> int:

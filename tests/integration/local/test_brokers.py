@@ -101,7 +101,7 @@ def test_nobody_else_can_reach_a_broker_or_read_its_secrets(request, kind):
     assert listening_addresses(server) <= {"127.0.0.1", "::1"}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     secrets = secrets_of(folder)
-    command_lines = [argument for process in psutil.process_iter() for argument in process.cmdline()]
+    command_lines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
     logs = [path.read_text() for path in folder.rglob("*.log")]
     assert secrets
     assert logs
@@ -154,28 +154,12 @@ def test_a_node_never_starts_a_port_mapper_that_would_outlive_us(tmp_path):
     await_no_process_of(tmp_path)
 
 
-def test_two_brokers_of_each_kind_live_side_by_side_and_leave_nothing(tmp_path, local_redis, local_rabbitmq):
-    folder = tmp_path / "a folder with spaces"
-    with LocalRedis(folder / "redis") as other_redis, LocalRabbitMQ(folder / "rabbitmq") as other_rabbitmq:
-        publish(other_rabbitmq, "places", "there")
-        publish(local_rabbitmq, "places", "here")
-        assert take(other_rabbitmq, "places") == "there"
-        assert take(local_rabbitmq, "places") == "here"
-        with client_of(other_redis) as there, client_of(local_redis) as here:
-            there.set("where", "there")
-            assert here.get("where") is None
-        assert processes_of(folder)
-    assert not processes_of(folder)
-    assert local_rabbitmq.is_ready()
-    assert local_redis.is_ready()
-
-
 @pytest.mark.parametrize(("kind", "port"), [(LocalRedis, "redis"), (LocalRabbitMQ, "distribution")])
 def test_a_broker_that_cannot_start_shows_the_end_of_its_log_and_leaves_nothing(tmp_path, kind, port):
     server = kind(tmp_path)
     with (
         socket.create_server(("127.0.0.1", server.ports[port])),
-        pytest.raises(StartFailed, match=rf"(?s)^{server.name} ended .*in use") as error,
+        pytest.raises(StartFailed, match=rf"(?s)^{server.name} ended .*(in use|already_used)") as error,
     ):
         server.start()
     assert str(server.processes[-1].log) in str(error.value)

@@ -5,6 +5,7 @@ import smtplib
 import stat
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import redis
 from kombu import Connection
@@ -22,8 +23,11 @@ pytestmark = pytest.mark.brokers
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory) -> Iterator[LocalFleet]:
     home = tmp_path_factory.mktemp("fleet") / "home"
-    with LocalFleet(home, plans.busy) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("YARD_BROKER_DEFAULT_URL", "redis://elsewhere.example:6379/0")
+        environment.setenv("YARD_METRICS_PORT", "1")
+        with LocalFleet(home, plans.busy) as running:
+            yield running
     await_no_process_of(home)
 
 
@@ -34,6 +38,8 @@ def state_of(fleet: LocalFleet, service: str) -> ServiceState:
 
 
 def test_the_settings_file_leads_to_brokers_and_mail_and_is_private(fleet, monkeypatch):
+    monkeypatch.delenv("YARD_BROKER_DEFAULT_URL")
+    monkeypatch.delenv("YARD_METRICS_PORT")
     env_file = fleet.home / FLEET_ENV_FILE
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
     monkeypatch.setenv("YARD_HOME", str(fleet.home))
@@ -47,6 +53,13 @@ def test_the_settings_file_leads_to_brokers_and_mail_and_is_private(fleet, monke
     with smtplib.SMTP(settings.smtp_host, settings.smtp_port) as mail:
         mail.sendmail("a@example.org", ["b@example.org"], "Subject: kept\n\nhello")
     assert [message.read_text().count("Subject: kept") for message in fleet.mail.folder.glob("*.eml")] == [1]
+
+
+def test_what_is_set_in_our_environment_does_not_lead_a_fleet_to_other_brokers(fleet):
+    assert "127.0.0.1" in fleet.settings.broker_default_url.get_secret_value()
+    environment = psutil.Process(fleet.process("sleeper").processes[0].pid).environ()
+    assert environment["YARD_HOME"] == str(fleet.home)
+    assert not {"YARD_BROKER_DEFAULT_URL", "YARD_METRICS_PORT"} & set(environment)
 
 
 def test_the_state_file_tells_pids_and_ports_and_no_secret(fleet):
@@ -88,7 +101,8 @@ def test_a_second_fleet_cannot_have_the_same_home(fleet):
 
 
 def test_two_fleets_with_homes_of_their_own_do_not_meet(fleet, tmp_path):
-    with LocalFleet(tmp_path, plans.quiet) as other:
+    home = tmp_path / "a folder with spaces"
+    with LocalFleet(home, plans.quiet) as other:
         with (
             redis.Redis.from_url(other.redis.url()) as there,
             redis.Redis.from_url(fleet.redis.url()) as here,
@@ -98,7 +112,8 @@ def test_two_fleets_with_homes_of_their_own_do_not_meet(fleet, tmp_path):
         other_ports = {port for service in (other.redis, other.rabbitmq, other.mail) for port in service.ports.values()}
         our_ports = {port for service in (fleet.redis, fleet.rabbitmq, fleet.mail) for port in service.ports.values()}
         assert not other_ports & our_ports
-    assert not processes_of(tmp_path)
+        assert processes_of(home)
+    assert not processes_of(home)
     assert fleet.rabbitmq.is_ready()
 
 
@@ -111,13 +126,3 @@ def test_a_preparation_that_fails_stops_everything_and_shows_its_output(tmp_path
     assert state.phase is Phase.FAILED
     assert "migrate failed with exit code 3" in (state.why or "")
     assert not is_locked(tmp_path)
-
-
-def test_what_is_set_in_our_environment_does_not_lead_a_fleet_to_other_brokers(tmp_path, monkeypatch):
-    monkeypatch.setenv("YARD_BROKER_DEFAULT_URL", "redis://elsewhere.example:6379/0")
-    monkeypatch.setenv("YARD_METRICS_PORT", "1")
-    with LocalFleet(tmp_path, plans.quiet) as fleet:
-        assert "127.0.0.1" in fleet.settings.broker_default_url.get_secret_value()
-        (sleeper,) = [process for process in processes_of(tmp_path) if process.name() == "sleep"]
-        assert sleeper.environ()["YARD_HOME"] == str(tmp_path)
-        assert not {"YARD_BROKER_DEFAULT_URL", "YARD_METRICS_PORT"} & set(sleeper.environ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from shared.reports import Artefact, FileReport
 
 
@@ -23,7 +25,7 @@ def done(file_id: str, name: str, *previews: str, **changes) -> FileReport:
         "facts": {"width": 640, "mean": 0.5},
         "artefacts": artefacts,
     }
-    return {**report, **changes}
+    return cast("FileReport", {**report, **changes})
 
 
 def failed(file_id: str, name: str, reason: str = "The file is truncated.", **changes) -> FileReport:

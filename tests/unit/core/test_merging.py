@@ -27,7 +27,7 @@ def test_the_table_has_a_line_for_each_file_and_each_member_and_runs_no_formula(
     assert (second["archive"], second["name"], second["reason"]) == ("f1", "'=HYPERLINK(evil)", "bad")
 
 
-def colour_at(sheet: bytes, left: int, top: int) -> list[float]:
+def colour_at(sheet: bytes, left: int, top: int):
     return pyvips.Image.new_from_buffer(sheet, "").getpoint(left, top)
 
 

@@ -6,8 +6,8 @@ from services.core.ledger.errors import InvalidRecipientList
 from services.core.usecases.recipient_list import Row, open_recipient_list, summarise
 
 
-def read(path) -> list[Row | None]:
-    return list(open_recipient_list(path).rows())
+def read(path) -> list[Row]:
+    return [row for row in open_recipient_list(path).rows() if row is not None]
 
 
 def written(tmp_path, content: str | bytes):

@@ -1,0 +1,1 @@
+"""``yard``, the command line of Switchyard."""

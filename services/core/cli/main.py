@@ -1,0 +1,52 @@
+"""The commands of ``yard``; each module below imports what it needs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from services.core.cli import exit_codes, fleet_commands, process_commands, work_commands
+from shared.errors import ConfigurationError, FleetError, PublishError
+
+app = typer.Typer(
+    name="yard",
+    help="Run the fleet, give it work, and see what became of it.",
+    epilog=exit_codes.TABLE,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+fleet_commands.register(app)
+process_commands.register(app)
+work_commands.register(app)
+
+
+def main() -> None:
+    """Run ``yard``: errors of ours are one clear line and an exit code, never a traceback."""
+    try:
+        app()
+    except FleetError as error:
+        typer.echo(f"yard: {error}", err=True)
+        sys.exit(exit_code_of(error))
+    except KeyboardInterrupt:
+        typer.echo("yard: interrupted", err=True)
+        sys.exit(exit_codes.INTERRUPTED)
+
+
+def exit_code_of(error: FleetError) -> int:
+    """Return the exit code that an error of ours ends the command with."""
+    from services.core.cli.out_of_reach import OutOfReach
+    from services.core.ledger.errors import LedgerError, LedgerOutdated, LedgerUnavailable
+    from services.core.local.errors import LocalFleetError, NotInstalled
+
+    if isinstance(error, OutOfReach | LedgerUnavailable | LedgerOutdated | LocalFleetError):
+        return exit_codes.REFUSED if isinstance(error, NotInstalled) else exit_codes.OUT_OF_REACH
+    refused = isinstance(error, LedgerError | ConfigurationError | PublishError)
+    return exit_codes.REFUSED if refused else exit_codes.FAILED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Commands that become a process of the fleet: ``worker``, ``beat``, ``observer``, ``migrate``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``yard``."""
+    app.command(rich_help_panel="Processes", context_settings={"ignore_unknown_options": True})(worker)
+    app.command(rich_help_panel="Processes")(beat)
+    app.command(rich_help_panel="Processes")(observer)
+    app.command(rich_help_panel="Processes")(migrate)
+
+
+def worker(
+    queues: Annotated[list[str], typer.Argument(metavar="QUEUE…", help="Queues of one broker and one service.")],
+    name: Annotated[str, typer.Option(help="Node name before the @; the first queue's by default.")] = "",
+    loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="What is logged.")] = "INFO",
+) -> None:
+    r"""Serve queues with a worker, set up as the queue table says.
+
+    It becomes `celery -A services.<service> worker -Q …`; give Celery's own options after `--`.
+
+    \b
+    Examples:
+      yard worker email.critical
+      yard worker file.images file.documents -- --concurrency=4
+    """
+    from shared.errors import ConfigurationError, UnknownQueue
+    from shared.queues import QUEUES
+
+    wanted = [queue for queue in queues if not queue.startswith("-")]
+    options = [option for option in queues if option.startswith("-")]
+    services = {spec.name: spec.service for spec in QUEUES}
+    for queue in wanted:
+        if queue not in services:
+            raise UnknownQueue(queue, services)
+    serving = {services[queue] for queue in wanted}
+    if len(serving) != 1:
+        raise ConfigurationError(f"These queues belong to {len(serving)} services; start a worker for each.")
+    arguments = ["worker", "-Q", ",".join(wanted), "-n", f"{name or wanted[0]}@%h", "-l", loglevel, *options]
+    _become_celery(serving.pop(), arguments)
+
+
+def beat(loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="What is logged.")] = "INFO") -> None:
+    """Publish what is due by the clock; run one of it."""
+    from shared.settings import load_settings
+
+    home = load_settings().home
+    home.mkdir(parents=True, exist_ok=True)
+    _become_celery("core", ["beat", "-l", loglevel, "-s", str(home / "beat-schedule"), "--pidfile="])
+
+
+def observer() -> None:
+    """Serve the depth of every queue and the health of every broker as metrics.
+
+    The address is YARD_METRICS_HOST and YARD_METRICS_PORT.
+    """
+    import logging
+
+    from services.core.observer import run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    run()
+
+
+def migrate() -> None:
+    """Bring the tables of the ledger to those of this release; safe to run again."""
+    from services.core.ledger.migrations import upgrade
+    from shared.settings import load_settings
+
+    upgrade(load_settings().ledger_url)
+    typer.echo("The ledger is up to date.")
+
+
+def _become_celery(service: str, arguments: list[str]) -> None:
+    os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", f"services.{service}", *arguments])  # noqa: S606

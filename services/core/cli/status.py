@@ -1,0 +1,99 @@
+"""What ``yard status`` prints: brokers, depths, workers, processes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import typer
+from kombu.exceptions import OperationalError
+
+from services.core.app import app
+from services.core.cli import exit_codes
+from services.core.cli.tables import console, plain_table
+from services.core.local.state import read_state
+from shared.brokers import Broker
+from shared.depths import QueueDepth, measured_by
+from shared.queues import QUEUES
+from shared.settings import load_settings
+
+WORKERS_ANSWER_WITHIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """One broker as it answers now."""
+
+    alias: str
+    url: str
+    """Without its password."""
+    up: bool
+    queues: list[QueueDepth]
+    workers: list[str]
+    """The names of the workers that answered."""
+
+
+def print_status(*, as_json: bool) -> int:
+    """Print how the fleet stands; return the exit code, 3 when a broker does not answer."""
+    brokers = broker_statuses()
+    state = read_state(load_settings().home)
+    if as_json:
+        local = state.model_dump(mode="json") if state else None
+        typer.echo(json.dumps({"brokers": [asdict(broker) for broker in brokers], "local": local}, indent=2))
+    else:
+        _print_brokers(brokers)
+        if state:
+            rows = [
+                (service.name, service.phase, str(service.restarts), _ports(service.ports))
+                for service in state.services.values()
+            ]
+            console().print()
+            console().print(plain_table(("process", "state", "restarts", "ports"), rows))
+    return exit_codes.OK if all(broker.up for broker in brokers) else exit_codes.OUT_OF_REACH
+
+
+def broker_statuses() -> list[BrokerStatus]:
+    """Ask every broker for its queues, and its workers for their names."""
+    statuses = []
+    for measuring in measured_by(app.brokers, QUEUES):
+        broker = app.brokers[measuring.alias]
+        depths = measuring.measure()
+        workers = [] if depths is None else _workers(broker)
+        statuses.append(BrokerStatus(broker.alias, broker.masked_url, depths is not None, depths or [], workers))
+    return statuses
+
+
+def _workers(broker: Broker) -> list[str]:
+    try:
+        with app.on_broker(broker.alias):
+            answers: dict[str, Any] = app.control.inspect(timeout=WORKERS_ANSWER_WITHIN_SECONDS).ping() or {}
+    except OperationalError:
+        return []
+    return sorted(answers)
+
+
+def _print_brokers(brokers: list[BrokerStatus]) -> None:
+    rows = [
+        (broker.alias, broker.url, "up" if broker.up else "down", ", ".join(broker.workers) or "none")
+        for broker in brokers
+    ]
+    console().print(plain_table(("broker", "url", "state", "workers"), rows))
+    console().print()
+    console().print(plain_table(("queue", "broker", "ready", "held by workers"), list(_depth_rows(brokers))))
+
+
+def _depth_rows(brokers: list[BrokerStatus]) -> list[tuple[str, str, str, str]]:
+    known = {(broker.alias, depth.queue): depth for broker in brokers for depth in broker.queues}
+    up = {broker.alias for broker in brokers if broker.up}
+    rows = []
+    for spec in QUEUES:
+        depth = known.get((str(spec.broker), spec.name))
+        missing = "not made yet" if spec.broker in up else "unknown"
+        held = "unknown" if depth is None or depth.unacknowledged is None else str(depth.unacknowledged)
+        rows.append((spec.name, str(spec.broker), str(depth.ready) if depth else missing, held))
+    return rows
+
+
+def _ports(ports: dict[str, int]) -> str:
+    return ", ".join(f"{name} {port}" for name, port in ports.items())

@@ -1,0 +1,24 @@
+"""What happens by the clock: the entries of ``celery -A services.core beat``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+from shared.names import TaskName
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "advance campaigns that a crash left standing": {
+        "task": TaskName.CORE_ADVANCE_STALLED.value,
+        "schedule": crontab(minute="*/5"),
+    },
+    "remove the files of old jobs": {
+        "task": TaskName.CORE_CLEAN_ARTEFACTS.value,
+        "schedule": crontab(hour="3", minute="30"),
+    },
+    "remove old results": {
+        "task": "celery.backend_cleanup",
+        "schedule": crontab(hour="4", minute="0"),
+    },
+}

@@ -1,0 +1,61 @@
+"""The task: paths below the storage root in, a report out; progress is a courtesy."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+
+from services.file_worker.progress import ThrottledProgress
+from services.file_worker.tasks import process as task
+from shared.names import TaskName
+from shared.settings import load_settings
+from shared.storage import Storage
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("YARD_STORAGE_ROOT", str(tmp_path))
+    load_settings.cache_clear()
+    yield Storage(tmp_path)
+    load_settings.cache_clear()
+
+
+def test_the_task_processes_a_file_below_the_storage_root(root):
+    root.place(io.BytesIO(b"A note.\n"), "jobs/1/in/note.txt")
+    result = task.apply(args=("f1", "jobs/1/in/note.txt", "jobs/1/out/f1", "note.txt"))
+    report = result.get()
+    assert (report["file_id"], report["status"]) == ("f1", "done")
+    assert root.path("jobs/1/out/f1/text.txt").read_bytes() == b"A note.\n"
+
+
+def test_the_task_is_acknowledged_late_and_tries_a_failing_storage_three_times_more(root):
+    assert (task.name, task.acks_late, task.max_retries) == (TaskName.FILE_PROCESS, True, 3)
+    result = task.apply(args=("f1", "jobs/1/in/missing", "jobs/1/out/f1", "note.txt"))
+    assert isinstance(result.result, FileNotFoundError)
+
+
+def test_progress_is_told_at_most_twice_a_second():
+    told, now = [], [0.0]
+    progress = ThrottledProgress(lambda *state: told.append(state), clock=lambda: now[0])
+    for tenth in range(31):
+        now[0] = tenth / 10
+        progress("reading", tenth, 30)
+    assert [current for _, current, _ in told] == [5, 10, 15, 20, 25, 30]
+
+
+def test_progress_that_cannot_be_told_is_logged_and_the_work_goes_on(caplog):
+    def fail(*state):
+        raise ConnectionError("result store is away")
+
+    ThrottledProgress(fail, clock=iter((0.0, 1.0)).__next__)("reading", 1, 2)
+    assert "result store is away" in caplog.text
+
+
+def test_a_time_limit_that_strikes_while_progress_is_told_is_not_swallowed():
+    def fail(*state):
+        raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        ThrottledProgress(fail, clock=iter((0.0, 1.0)).__next__)("reading", 1, 2)
