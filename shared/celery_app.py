@@ -21,6 +21,7 @@ from shared.errors import InvalidTable, UnknownTask
 from shared.events import Subscribers
 from shared.publishing import FleetAMQP, broker_of_publication, place_of, publication
 from shared.queues import QueueSpec
+from shared.results import BACKENDS
 from shared.routing import RoutingTable, TaskSpec
 
 
@@ -230,6 +231,10 @@ class FleetCelery(Celery):
                 **(options.get("transport_options") or {}),
             }
         return super()._connection(url, **options)
+
+    def _get_backend(self) -> Any:
+        self.loader.override_backends = {**BACKENDS, **self.loader.override_backends}
+        return super()._get_backend()
 
     def _after_fork(self) -> None:
         super()._after_fork()

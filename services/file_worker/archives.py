@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Iterator
 
 from services.file_worker.expansion import Budget, Member
-from services.file_worker.limits import MAX_MEMBERS
 from services.file_worker.rejection import ArchiveRejected, FileRejected
 from services.file_worker.sniffing import ZIP
 from services.file_worker.tar_members import tar_members
@@ -38,8 +37,6 @@ def process_archive(work: Work) -> Findings:
 
 
 def _report_member(work: Work, number: int, member: Member) -> FileReport:
-    if number > MAX_MEMBERS:
-        raise ArchiveRejected(f"The archive has more than {MAX_MEMBERS:,} members.")
     work.progress("processing members", member.done, member.of)
     return work.process_member(number, member)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from services.file_worker.limits import MAX_EXPANDED_BYTES, MAX_RATIO, RATIO_FLOOR_BYTES
+from services.file_worker.limits import MAX_EXPANDED_BYTES, MAX_MEMBERS, MAX_RATIO, RATIO_FLOOR_BYTES
 from services.file_worker.rejection import ArchiveRejected, FileRejected
 from shared.storage import PathEscapes, relative_parts
 
@@ -42,6 +42,16 @@ class Budget:
         self._left -= amount
         if self._left < 0:
             raise ArchiveRejected("The archive expands to far more than its size, like a decompression bomb.")
+
+
+def refuse_many(members: int) -> None:
+    """Refuse an archive that has more members than are processed.
+
+    Raises:
+        ArchiveRejected: They are too many.
+    """
+    if members > MAX_MEMBERS:
+        raise ArchiveRejected(f"The archive has more than {MAX_MEMBERS:,} members.")
 
 
 class Readable(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ def process_pdf(work: Work) -> Findings:
         FileRejected: It is encrypted with a password, damaged, cut short, or has no pages.
     """
     _refuse_cut_short(work.path, work.bytes)
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a hostile file could fill the log with its oddities
     try:
         with work.path.open("rb") as stream:
             reader = PdfReader(stream)
@@ -44,6 +46,8 @@ def process_pdf(work: Work) -> Findings:
             facts |= _write_text(reader, work)
     except PyPdfError as error:
         raise FileRejected("The PDF is damaged.") from error
+    except NotImplementedError as error:
+        raise FileRejected("The PDF is encrypted or compressed in a way that is not known.") from error
     _write_pictures(work.path, work.output)
     return Findings(facts)
 

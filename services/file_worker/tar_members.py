@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO, Self, cast
 
-from services.file_worker.expansion import Budget, Member, Metered, Readable, refuse_hostile_name
+from services.file_worker.expansion import Budget, Member, Metered, Readable, refuse_hostile_name, refuse_many
 from services.file_worker.limits import MAX_MEMBER_HEADER_BYTES, MIB
 from services.file_worker.rejection import ArchiveRejected, FileRejected
 
@@ -51,7 +51,7 @@ def tar_members(path: Path, media_type: str, budget: Budget) -> Iterator[Member]
     Every byte that is decompressed is counted, those of members that are passed over included.
 
     Raises:
-        ArchiveRejected: It is damaged or cut short, or expands to too much.
+        ArchiveRejected: It is damaged or cut short, expands to too much, or has too many members.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
@@ -63,7 +63,8 @@ def tar_members(path: Path, media_type: str, budget: Budget) -> Iterator[Member]
                 bufsize=MIB,
                 tarinfo=_BoundedTarInfo,
             ) as archive:
-                for info in archive:
+                for number, info in enumerate(archive, start=1):
+                    refuse_many(number)
                     if not info.isdir():
                         yield Member(info.name, partial(_expand, archive, info), file.tell(), size)
         except DAMAGE as error:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from services.file_worker.expansion import Budget, Member, Metered, refuse_hostile_name
+from services.file_worker.expansion import Budget, Member, Metered, refuse_hostile_name, refuse_many
 from services.file_worker.limits import MAX_DIRECTORY_BYTES
 from services.file_worker.rejection import FileRejected
 
@@ -31,11 +31,13 @@ def zip_members(path: Path, budget: Budget) -> Iterator[Member]:
 
     Raises:
         FileRejected: Its directory is larger than is read, or that of a ZIP64.
+        ArchiveRejected: It has too many members.
         zipfile.BadZipFile: It is damaged.
     """
     _refuse_large_directory(path)
     with zipfile.ZipFile(path) as archive:
         entries = [info for info in archive.infolist() if not info.is_dir()]
+        refuse_many(len(entries))
         for number, info in enumerate(entries):
             yield Member(info.filename, partial(_expand, archive, info, budget), number, len(entries))
 

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import CheckConstraint, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from services.core.ledger.engine import open_ledger
+from services.core.ledger.engine import Ledger, open_ledger
 from services.core.ledger.errors import LedgerOutdated, LedgerUnavailable, UnknownId
 from services.core.ledger.mails import add_mail, the_mail
 from services.core.ledger.migrations import require_current, upgrade
@@ -138,16 +138,24 @@ def test_writers_in_several_processes_wait_for_each_other_and_none_is_locked_out
         assert len(session.scalars(select(SingleMail.id)).all()) == WRITERS * TRANSACTIONS
 
 
+def submit_mails(ledger: Ledger, count: int) -> None:
+    for _ in range(count):
+        submit_mail(ledger, "grace@example.org", "welcome", {})
+
+
 def test_a_ledger_that_is_carried_over_a_fork_serves_parent_and_child(ledger):
     first = str(submit_mail(ledger, "ada@example.org", "welcome", {})["key"])
     child = os.fork()
     if child == 0:
-        submit_mail(ledger, "grace@example.org", "welcome", {})
-        os._exit(0)
+        with suppress(BaseException):
+            submit_mails(ledger, TRANSACTIONS)
+            os._exit(0)
+        os._exit(1)
+    submit_mails(ledger, TRANSACTIONS)
     assert os.waitpid(child, 0)[1] == 0
     assert mail_overview(ledger, first).to == "ada@example.org"
     with ledger.reading() as session:
-        assert len(session.scalars(select(SingleMail.id)).all()) == 2
+        assert len(session.scalars(select(SingleMail.id)).all()) == 1 + 2 * TRANSACTIONS
 
 
 def test_a_database_out_of_reach_is_an_error_without_the_password():

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from services.core.app import app
 from services.core.bootstrap import ledger, storage
 from services.core.cli import exit_codes
-from services.core.cli.tables import console, plain_table
+from services.core.cli.tables import print_table
 from services.core.ledger.migrations import require_current
 from shared.brokers import BrokerKind
 from shared.errors import FleetError
@@ -43,7 +43,7 @@ def print_checks(*, as_json: bool) -> int:
         typer.echo(json.dumps([asdict(result) for result in results], indent=2))
     else:
         rows = [("✓" if result.ok else "✗", result.name, result.found) for result in results]
-        console().print(plain_table(("", "what", "found"), rows))
+        print_table(("", "what", "found"), rows)
     return exit_codes.OK if all(result.ok for result in results) else exit_codes.FAILED
 
 

@@ -9,8 +9,8 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import cast
 
+from services.core.cli.tables import console, print_table
 from services.core.ledger.engine import Ledger, open_ledger
-from services.core.cli.tables import console, plain_table
 from services.core.ledger.states import State
 from services.core.local.fleet import LocalFleet
 from services.core.usecases.list_entries import list_recipients
@@ -111,7 +111,7 @@ def _print_queues(fleet: LocalFleet) -> None:
                 _mean(totals, "celery_task_runtime"),
             )
         )
-    console().print(plain_table(("queue", "broker", "tasks", "outcomes", "mean wait", "mean run time"), rows))
+    print_table(("queue", "broker", "tasks", "outcomes", "mean wait", "mean run time"), rows)
     console().print()
 
 
@@ -142,7 +142,7 @@ def _print_files(entries: tuple[FileEntry, ...]) -> None:
         (kind, str(counts[State.DONE]), str(counts[State.FAILED]), str(artefacts[kind]))
         for kind, counts in sorted(by_kind.items())
     ]
-    console().print(plain_table(("files", "done", "failed", "artefacts"), rows))
+    print_table(("files", "done", "failed", "artefacts"), rows)
     console().print()
 
 
@@ -152,5 +152,5 @@ def _print_recipients(entries: list[RecipientEntry], mails: Mails) -> None:
         (str(status), str(count), str(sum(mails.ids[e.message_id] for e in entries if e.status is status)))
         for status, count in counts.items()
     ]
-    console().print(plain_table(("recipients", "number", "messages in the mail folder"), rows))
+    print_table(("recipients", "number", "messages in the mail folder"), rows)
     console().print()

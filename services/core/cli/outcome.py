@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
-from services.core.cli.tables import console, plain_table
+from services.core.cli.tables import console, print_table
 from services.core.ledger.engine import Ledger
 from services.core.ledger.states import State
 from services.core.usecases.list_entries import list_recipients
@@ -52,7 +52,7 @@ def _print_job(view: JobOverview) -> None:
         (coloured(file.status), file.name, file.media_type or "?", _what_became(file.reason, file.artefacts))
         for file in view.files.entries
     ]
-    console().print(plain_table(("outcome", "file", "true type", "artefacts, or why not"), rows))
+    print_table(("outcome", "file", "true type", "artefacts, or why not"), rows)
     if view.files.after:
         console().print(f"… and more: {view.progress.total} files in all.")
     _print_summary(view.id, view.state, view.counts)
@@ -71,7 +71,7 @@ def _print_campaign(ledger: Ledger, view: CampaignOverview, *, everything: bool)
     entries = _every_recipient(ledger, view.id) if everything else iter(view.failures.entries)
     rows = [(coloured(entry.status), entry.address, entry.reason or entry.message_id or "") for entry in entries]
     if rows:
-        console().print(plain_table(("outcome", "recipient", "why, or Message-ID"), rows))
+        print_table(("outcome", "recipient", "why, or Message-ID"), rows)
     if view.failures.after and not everything:
         console().print("… and more; --all lists every recipient.")
     _print_summary(view.id, view.state, view.counts)
@@ -87,7 +87,7 @@ def _every_recipient(ledger: Ledger, campaign_id: str) -> Iterator[RecipientEntr
 
 def _print_mail(view: MailOverview) -> None:
     rows = [(coloured(view.status), view.to, view.template, view.reason or view.message_id or "")]
-    console().print(plain_table(("outcome", "to", "template", "why, or Message-ID"), rows))
+    print_table(("outcome", "to", "template", "why, or Message-ID"), rows)
     _print_summary(view.id, view.status, {})
 
 

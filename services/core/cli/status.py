@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from services.core.app import app
 from services.core.cli import exit_codes
-from services.core.cli.tables import console, plain_table
+from services.core.cli.tables import console, print_table
 from services.core.local.state import read_state
 from shared.brokers import Broker
 from shared.depths import QueueDepth, measured_by
@@ -49,7 +49,7 @@ def print_status(*, as_json: bool) -> int:
                 for service in state.services.values()
             ]
             console().print()
-            console().print(plain_table(("process", "state", "restarts", "ports"), rows))
+            print_table(("process", "state", "restarts", "ports"), rows)
     return exit_codes.OK if all(broker.up for broker in brokers) else exit_codes.OUT_OF_REACH
 
 
@@ -78,9 +78,9 @@ def _print_brokers(brokers: list[BrokerStatus]) -> None:
         (broker.alias, broker.url, "up" if broker.up else "down", ", ".join(broker.workers) or "none")
         for broker in brokers
     ]
-    console().print(plain_table(("broker", "url", "state", "workers"), rows))
+    print_table(("broker", "url", "state", "workers"), rows)
     console().print()
-    console().print(plain_table(("queue", "broker", "ready", "held by workers"), list(_depth_rows(brokers))))
+    print_table(("queue", "broker", "ready", "held by workers"), list(_depth_rows(brokers)))
 
 
 def _depth_rows(brokers: list[BrokerStatus]) -> list[tuple[str, str, str, str]]:

@@ -1,4 +1,4 @@
-"""How ``yard`` prints tables: in colour on a terminal, as plain aligned lines into a pipe."""
+"""How ``yard`` prints tables: in colour and folded to fit on a terminal, one aligned line a row into a pipe."""
 
 from __future__ import annotations
 
@@ -6,34 +6,52 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from rich.console import Console, RenderableType
+import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-WIDE = 10_000
-"""Columns of a pipe: no line of it is ever folded, so that each row can be searched."""
+Cell = str | Text
+WIDEST = 40
+"""Columns that a cell in a pipe is padded to; a longer one is printed whole and moves its line along."""
 
 
 @cache
 def console() -> Console:
     """Return the console that output goes to."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=False)
+    return Console(highlight=False, soft_wrap=True)
 
 
-def plain_table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
-    """Return a table without lines.
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print rows under headings.
+
+    Control characters, which the text of others may hold, are shown as escapes: they can't move the cursor.
 
     Args:
         columns: The headings.
-        rows: A cell for each column; text of users is shown as it is, never read as markup.
+        rows: A cell for each column.
     """
+    cells = [[_printable(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _print_lines([list(columns), *([cell.plain for cell in row] for row in cells)])
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold", header_style="dim")
-    for row in rows:
-        table.add_row(*(_literal(cell) for cell in row))
-    return table
+    for row in cells:
+        table.add_row(*row)
+    console().print(table, soft_wrap=False)
 
 
-def _literal(cell: RenderableType) -> RenderableType:
-    return Text(cell) if isinstance(cell, str) else cell
+def _print_lines(lines: list[list[str]]) -> None:
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _printable(cell: Cell) -> Text:
+    text = Text(cell) if isinstance(cell, str) else cell
+    escaped = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text.plain
+    )
+    return Text(escaped, style=text.style)

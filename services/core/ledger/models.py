@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, ForeignKeyConstraint, Index, MetaData, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, ForeignKeyConstraint, Index, MetaData, String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.core.ledger import states
@@ -155,6 +155,13 @@ class CampaignRecipient(Base):
         Index(None, "campaign_id", "status", "id"),
         Index(None, "campaign_id", "chunk_number", "id"),
         Index(None, "campaign_id", "id"),
+        Index(
+            "ix_recipients_in_no_chunk",
+            "campaign_id",
+            "id",
+            sqlite_where=text("chunk_number IS NULL"),
+            postgresql_where=text("chunk_number IS NULL"),
+        ),
     )
 
 

@@ -123,6 +123,14 @@ def create_recipients() -> None:
     op.create_index("ix_recipients_campaign_id_status_id", "recipients", ["campaign_id", "status", "id"])
     op.create_index("ix_recipients_campaign_id_chunk_number_id", "recipients", ["campaign_id", "chunk_number", "id"])
     op.create_index("ix_recipients_campaign_id_id", "recipients", ["campaign_id", "id"])
+    in_no_chunk = sa.text("chunk_number IS NULL")
+    op.create_index(
+        "ix_recipients_in_no_chunk",
+        "recipients",
+        ["campaign_id", "id"],
+        sqlite_where=in_no_chunk,
+        postgresql_where=in_no_chunk,
+    )
 
 
 def create_mails() -> None:
