@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fixtures.brokers"]
+pytest_plugins = ["tests.fixtures.brokers", "tests.fixtures.ledger", "tests.fixtures.postgres"]

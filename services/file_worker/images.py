@@ -6,9 +6,9 @@ from typing import Any
 
 from services.file_worker.limits import MAX_PIXELS, PREVIEW_PIXELS, WEB_PIXELS
 from services.file_worker.rejection import FileRejected
-from services.file_worker.vips import load_vips
 from services.file_worker.work import Findings, Work
 from shared.storage import OutputFolder
+from shared.vips import load_vips
 
 JPEG_QUALITY = 82
 WEBP_QUALITY = 80

@@ -12,7 +12,7 @@ SNIFFED_BYTES = 64 * 1024
 """The beginning of a file, from which its type is told."""
 
 MAX_PIXELS = 100_000_000
-"""Of an image, as its header claims; a whole one takes up to 400 MB while it is decoded."""
+"""Of an image, as its header claims; one that cannot be decoded line by line takes up to 8 bytes for each."""
 WEB_PIXELS = 1600
 PAGE_PIXELS = 1200
 PREVIEW_PIXELS = 320

@@ -14,9 +14,9 @@ from pypdf.errors import PyPdfError
 from services.file_worker.images import jpeg, write_preview
 from services.file_worker.limits import MAX_TEXT_CHARACTERS, MAX_TEXT_PAGES, PAGE_PIXELS
 from services.file_worker.rejection import FileRejected
-from services.file_worker.vips import load_vips
 from services.file_worker.work import Findings, Work, printable
 from shared.storage import OutputFolder
+from shared.vips import load_vips
 
 END_MARK = b"%%EOF"
 END_BYTES = 1024

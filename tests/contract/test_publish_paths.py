@@ -12,10 +12,10 @@ from celery import Signature, chain, chord, group
 
 from shared.brokers import switchyard_brokers
 from tests.fixtures.workers import WorkerProcess
+from tests.fleet import tasks
 from tests.fleet.app import app
 from tests.fleet.inspection import ParkedMessages
 from tests.fleet.tables import BROKERS, WORKERS, parked, served
-from tests.fleet.tasks import echo
 
 pytestmark = pytest.mark.brokers
 
@@ -76,7 +76,7 @@ def by_delay(broker, task_id):
 
 
 def by_apply_async(broker, task_id):
-    echo.apply_async((1,), queue=parked(broker), task_id=task_id)
+    tasks.echo.apply_async((1,), queue=parked(broker), task_id=task_id)
 
 
 def by_send_task(broker, task_id):

@@ -31,4 +31,3 @@ QUEUES = [_spec(served(broker, pool), broker, pool) for broker, pool in WORKERS]
     _spec(parked(broker), broker) for broker in BROKERS
 ]
 TASKS = [TaskSpec(f"try.parked_{broker}", parked(broker)) for broker in BROKERS]
-

@@ -46,15 +46,16 @@ def test_migrations_make_exactly_the_tables_of_the_models(ledger):
             assert checks == {str(c.name) for c in table.constraints if isinstance(c, CheckConstraint)}
 
 
-def test_a_ledger_is_refused_until_it_is_upgraded(empty_ledger_url):
-    if empty_ledger_url.get_secret_value().startswith("sqlite"):
-        upgrade(empty_ledger_url)
-        ledger = open_ledger(empty_ledger_url)
-        with ledger.writing() as session:
-            session.execute(text("UPDATE alembic_version SET version_num = 'later'"))
-    else:
-        ledger = open_ledger(empty_ledger_url)
-    with pytest.raises(LedgerOutdated, match="yard up"):
+def test_a_ledger_is_refused_while_its_tables_are_missing_or_of_another_release(empty_ledger_url):
+    ledger = open_ledger(empty_ledger_url)
+    with pytest.raises(LedgerOutdated, match=r"revision none.*yard up"):
+        require_current(ledger)
+    assert ledger.file is None or not ledger.file.exists()
+    upgrade(empty_ledger_url)
+    require_current(ledger)
+    with ledger.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+    with pytest.raises(LedgerOutdated, match="revision later"):
         require_current(ledger)
     ledger.close()
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -44,6 +45,12 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger on {self._engine.dialect.name}>"
 
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite ledger."""
+        database = self._engine.url.database
+        return Path(database) if database and self._engine.dialect.name == "sqlite" else None
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a transaction in which all queries see the same picture; it never waits for writers.
@@ -80,7 +87,7 @@ class Ledger:
     def _leave_the_parents_connections(self) -> None:
         # Closing an inherited connection would end it for the parent too, so the pool is kept and never
         # touched again: https://www.sqlite.org/howtocorrupt.html section 2.6.
-        if False:
+        if self._pid != os.getpid():
             self._pid = os.getpid()
             self._inherited.append(self._engine.pool)
             self._engine.dispose(close=False)

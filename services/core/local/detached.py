@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import suppress
@@ -28,8 +29,6 @@ from shared.settings import child_environment
 
 START_SECONDS = 600.0
 """The supervisor has deadlines of its own; this one is for a supervisor that hangs."""
-STOP_SECONDS = 120.0
-"""Longer than any process of a fleet gets to end its work."""
 
 
 def start_detached(
@@ -69,7 +68,9 @@ def start_detached(
 
 
 def stop_detached(home: Path, *, progress: Progress = lambda _name, _phase: None) -> bool:
-    """End the fleet in the folder, and wait until nothing of it runs.
+    """End the fleet in the folder, and wait until nothing of it runs; running work gets time to end.
+
+    A second call while the first one waits kills what still runs.
 
     Returns:
         Whether a fleet ran there.
@@ -118,11 +119,10 @@ class _Supervised:
         return bool(state and state.phase is Phase.READY) or not is_alive(self._process)
 
     def end(self) -> None:
-        """Ask the supervisor to stop everything, and wait until it has; kill it when it hangs."""
+        """Ask the supervisor to stop everything, and wait until it has: every service gets its grace period."""
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
-            wait_until(self._has_ended, STOP_SECONDS)
-            self._process.kill()
+        wait_until(self._has_ended, math.inf)
         with suppress(ChildProcessError):
             os.waitpid(self._process.pid, 0)
 

@@ -59,7 +59,7 @@ class LocalFleet:
         self._processes: list[PlannedProcess] = []
 
     def __enter__(self) -> Self:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ExitStack() as stack:
             stack.enter_context(locked(self.home))
             end_leftovers(self.home)

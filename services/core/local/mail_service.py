@@ -13,13 +13,6 @@ from services.core.local.processes import ChildProcess
 from services.core.local.service import Service
 from shared.settings import child_environment
 
-PROGRAM = f"""\
-import sys
-from pathlib import Path
-from {mail_catcher.__name__} import run
-run(Path(sys.argv[1]), port=int(sys.argv[2]))
-"""
-
 
 class LocalMail(Service):
     """An SMTP server on a free port of the loopback interface that keeps each message as a file.
@@ -36,7 +29,7 @@ class LocalMail(Service):
         (self.port,) = free_ports(1)
         self._server = ChildProcess(
             self.name,
-            [sys.executable, "-c", PROGRAM, str(folder), str(self.port)],
+            [sys.executable, "-m", "services.core.local.mail_service", str(folder), str(self.port)],
             log=logs / "mail.log",
             environment=child_environment(),
         )
@@ -58,3 +51,7 @@ class LocalMail(Service):
                 return client.noop()[0] == 250
         except OSError:
             return False
+
+
+if __name__ == "__main__":
+    mail_catcher.run(Path(sys.argv[1]), host=LOOPBACK, port=int(sys.argv[2]))

@@ -21,7 +21,7 @@ CONFIGURATION = """\
 bind {host}
 port {port}
 requirepass {password}
-dir "{data}"
+dir data
 appendonly yes
 appendfsync everysec
 save ""
@@ -77,10 +77,10 @@ class LocalRedis(Service):
 
     def launch(self) -> None:
         """Write the configuration, then start the server."""
-        data = private_folder(self._folder / "data")
+        private_folder(self._folder / "data")
         write_private(
             self._folder / "redis.conf",
-            CONFIGURATION.format(host=LOOPBACK, port=self.port, password=self._password, data=data),
+            CONFIGURATION.format(host=LOOPBACK, port=self.port, password=self._password),
         )
         super().launch()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.core.merging.lettering import Box, Colour, shortened, write_on
-from services.core.merging.vips import load_vips
+from shared.vips import load_vips
 
 MOST_TILES = 400
 """A sheet of 20 × 20 can still be looked at; the manifest has all files."""

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from services.core.merging.vips import load_vips
+from shared.vips import load_vips
 
 FONT_FILE = Path(__file__).parent / "fonts" / "DejaVuSans-subset.ttf"
 """Latin, Greek and Cyrillic; letters of other scripts come from the fonts of the machine, where it has them."""

@@ -16,6 +16,15 @@ http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_fore
 """
 
 
+STUBBORN = """
+import signal
+signal.signal(signal.SIGTERM, lambda *_: None)
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
 def quiet(_settings: FleetSettings) -> Plan:
     """A process that sleeps."""
     return Plan(processes=(SLEEPER,))
@@ -35,6 +44,11 @@ def slow_to_prepare(_settings: FleetSettings) -> Plan:
 def never_ready(_settings: FleetSettings) -> Plan:
     """A process that never says that it is ready."""
     return Plan(processes=(ProcessSpec("mute", ("sleep", "600"), ready=logged("ready")),))
+
+
+def stubborn(_settings: FleetSettings) -> Plan:
+    """A process that wants to go on for a long time when it is asked to end."""
+    return Plan(processes=(ProcessSpec("stubborn", (sys.executable, "-c", STUBBORN), ready=logged("up"), grace=600),))
 
 
 def broken(_settings: FleetSettings) -> Plan:

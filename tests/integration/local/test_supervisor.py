@@ -62,6 +62,30 @@ def test_an_interrupt_leaves_nothing_behind_when(tmp_path, plan, moment):
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert not processes_of(tmp_path)
+    assert phase_of(tmp_path) in (None, Phase.STOPPED)
+
+
+def test_a_second_interrupt_does_not_wait_for_what_does_not_end(tmp_path):
+    with supervised(tmp_path, plans.stubborn) as process:
+        await_true(lambda: phase_of(tmp_path) is Phase.READY)
+        process.send_signal(signal.SIGINT)
+        await_true(lambda: phase_of(tmp_path) is Phase.STOPPING)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert not processes_of(tmp_path)
+
+
+def test_an_interrupt_while_a_detached_fleet_starts_ends_its_supervisor_too(tmp_path):
+    program = f"""
+from pathlib import Path
+from {start_detached.__module__} import start_detached
+start_detached(Path({str(tmp_path)!r}), plan={named(plans.quiet)!r})
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
+        await_true(lambda: has_logged(tmp_path, "rabbitmq"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) != 0
+    assert not processes_of(tmp_path)
     assert phase_of(tmp_path) is Phase.STOPPED
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import signal
 
 import pytest
+import pyvips
 from celery.exceptions import SoftTimeLimitExceeded
 
 from examples.generators import archives, data, documents, hostile, photographs
@@ -72,6 +74,25 @@ def test_at_a_soft_time_limit_partial_output_is_removed_and_the_file_has_failed(
     assert (report["status"], report["reason"]) == ("failed", "It took longer than its time limit.")
     assert report["artefacts"] == []
     assert "members" not in report
+    assert left_behind() == []
+
+
+def strike(signal_number, frame):
+    raise SoftTimeLimitExceeded
+
+
+def test_a_soft_time_limit_that_strikes_inside_libvips_is_not_lost(process, left_behind):
+    content = (
+        pyvips.Image.gaussnoise(3000, 3000, mean=128, sigma=40, seed=1).cast("uchar").pngsave_buffer(compression=1)
+    )
+    previous = signal.signal(signal.SIGVTALRM, strike)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.1)  # seconds of this process's own work, of which most is libvips's
+    try:
+        report = process("noise.png", content)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, previous)
+    assert (report["status"], report["reason"]) == ("failed", "It took longer than its time limit.")
     assert left_behind() == []
 
 

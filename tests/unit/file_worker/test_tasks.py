@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -34,6 +36,12 @@ def test_the_task_is_acknowledged_late_and_tries_a_failing_storage_three_times_m
     assert (task.name, task.acks_late, task.max_retries) == (TaskName.FILE_PROCESS, True, 3)
     result = task.apply(args=("f1", "jobs/1/in/missing", "jobs/1/out/f1", "note.txt"))
     assert isinstance(result.result, FileNotFoundError)
+
+
+def test_importing_the_tasks_loads_no_library_that_does_not_survive_a_fork():
+    loaded = "import sys, services.file_worker.tasks; print({'pyvips', 'pypdfium2'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
 
 
 def test_progress_is_told_at_most_twice_a_second():

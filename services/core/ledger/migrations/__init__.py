@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from services.core.ledger.engine import BUSY_TIMEOUT_SECONDS, Ledger, open_ledger
 from services.core.ledger.errors import LedgerOutdated
@@ -58,8 +58,7 @@ def require_current(ledger: Ledger) -> None:
         LedgerUnavailable: The database is out of reach.
     """
     expected = ScriptDirectory.from_config(_config()).get_current_head()
-    with ledger.reading() as session:
-        found = revision(session.connection())
+    found = _revision(ledger)
     if found != expected:
         raise LedgerOutdated(
             f"The ledger's tables are at revision {found or 'none'}, this release works with {expected}. "
@@ -67,9 +66,11 @@ def require_current(ledger: Ledger) -> None:
         )
 
 
-def revision(connection: Connection) -> str | None:
-    """Give the revision of the tables, ``None`` where there are none."""
-    return MigrationContext.configure(connection).get_current_revision()
+def _revision(ledger: Ledger) -> str | None:
+    if ledger.file is not None and not ledger.file.exists():
+        return None  # SQLite would make an empty one
+    with ledger.reading() as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
 
 
 def _prepare_file(path: Path) -> None:
