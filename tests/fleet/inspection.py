@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import redis
 from kombu import Connection
@@ -40,18 +40,19 @@ class ParkedMessages:
 
     def broker_of(self, task_id: str) -> str:
         """Wait for a task and return the broker on which it arrived."""
-        wait_for(lambda: self._look() or task_id in self.found, f"task {task_id} in a parked queue")
+        wait_for(lambda: task_id in self._look(), f"task {task_id} in a parked queue")
         return self.found[task_id][0]
 
     def headers_of(self, task_id: str) -> dict:
         self.broker_of(task_id)
         return self.found[task_id][1]
 
-    def _look(self) -> None:
+    def _look(self) -> Mapping[str, object]:
         for alias in BROKERS:
             for headers in messages(self._brokers[alias], parked(alias)):
                 assert headers["id"] not in self.found, "the same message arrived twice"
                 self.found[headers["id"]] = (alias, headers)
+        return self.found
 
 
 def messages(broker: Broker, queue: str) -> list[dict]:

@@ -82,7 +82,7 @@ def stop_detached(home: Path, *, progress: Progress = lambda _name, _phase: None
     was_running = is_locked(home)
     process = state.supervisor.process()
     if was_running and process is not None:
-        _Supervised(home, process, progress).end()
+        _Supervised(home, process, progress, known=state).end()
     with locked(home):
         end_leftovers(home)
     return was_running
@@ -102,11 +102,13 @@ def _spawn(argv: list[str], log: Path) -> psutil.Process:
 class _Supervised:
     """A fleet as its state file shows it, and the supervisor that writes it."""
 
-    def __init__(self, home: Path, supervisor_process: psutil.Process, progress: Progress) -> None:
+    def __init__(
+        self, home: Path, supervisor_process: psutil.Process, progress: Progress, known: FleetState | None = None
+    ) -> None:
         self._home = home
         self._process = supervisor_process
         self._progress = progress
-        self._seen: dict[str, Phase] = {}
+        self._seen = {name: service.phase for name, service in known.services.items()} if known else {}
 
     def state(self) -> FleetState | None:
         """Read what this supervisor, and none before it, has written."""

@@ -118,6 +118,7 @@ def test_a_detached_fleet_runs_until_it_is_stopped(tmp_path):
     assert not processes_of(tmp_path)
     assert phase_of(tmp_path) is Phase.STOPPED
     assert ("rabbitmq", Phase.STOPPED) in told
+    assert Phase.READY not in {phase for _, phase in told}
     assert not stop_detached(tmp_path)
 
 
