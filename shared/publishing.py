@@ -16,7 +16,8 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from celery.app.amqp import AMQP, Queues
-from celery.app.routes import Router, prepare
+from celery.app.routes import Router
+from celery.utils.collections import lpmerge
 from kombu import Connection, Queue
 from kombu.pools import ProducerPool
 from kombu.utils.objects import cached_property
@@ -147,7 +148,12 @@ class FleetRouter(Router):
         Raises:
             UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
         """
-        options = super().route(options, name, args, kwargs, task_type)
+        options = self.expand_destination(options)
+        route = self.lookup_route(name, args, kwargs or {}, options, task_type)
+        if route:
+            options = lpmerge(self.expand_destination(route), options)
+        if not (options.get("queue") or options.get("exchange")):
+            options["queue"] = self.queues[self.app.routing.queue(name) or self.app.conf.task_default_queue]
         named = options.pop("broker", None)
         queue = self._by_exchange(options) if options.get("exchange") else options["queue"]
         alias = self.app.brokers.find(named).alias if named else None
@@ -218,13 +224,6 @@ class FleetAMQP(AMQP):
     def Router(self, queues: Any = None, create_missing: bool | None = None) -> FleetRouter:  # noqa: ARG002, N802
         """Return the router of the fleet; queues are never made on the fly."""
         return FleetRouter(self.routes, queues or self.queues, create_missing=False, app=self.app)
-
-    def flush_routes(self) -> None:
-        """Prepare ``task_routes`` anew, with the task table behind it."""
-        self._rtable = [*prepare(self.app.conf.task_routes), self._table_route]
-
-    def _table_route(self, name: str, *_: Any, **__: Any) -> dict[str, Any] | None:
-        return self.app.routing.default_route(name)
 
     def origin(self, delivery_info: Mapping[str, Any]) -> tuple[str, str]:
         """Return the names of the queue and the broker that a delivery came from.

@@ -72,10 +72,10 @@ class RoutingTable:
         """Return the names of the queues that a broker owns."""
         return tuple(queue for queue, owner in self.owners.items() if owner == broker)
 
-    def default_route(self, task: str) -> dict[str, object] | None:
-        """Return the route of a task of the table, ``None`` for any other."""
+    def queue(self, task: str) -> str | None:
+        """Return the queue of a task of the table, ``None`` for any other."""
         spec = self.tasks.get(task)
-        return {"queue": spec.queue} if spec else None
+        return spec.queue if spec else None
 
     def priority(self, task: str) -> int:
         """Return the priority of a task when neither the call nor a route says one."""

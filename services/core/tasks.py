@@ -34,6 +34,11 @@ from shared.signatures import email
 STALLED_AFTER = timedelta(minutes=10)
 """Longer than a window of chunks takes with a relay that answers."""
 
+PLAIN_REASONS = {
+    "TimeLimitExceeded": "It took longer than its time limit.",
+    "WorkerLostError": "The process that ran it died.",
+}
+
 durable: dict[str, Any] = {
     "bind": True,
     "autoretry_for": (LedgerUnavailable,),
@@ -134,8 +139,9 @@ def clean_artefacts(self: Any) -> list[str]:  # noqa: ARG001
 def reason_of(task_id: str) -> str:
     """Say in one line why a task failed, from its stored result."""
     error = app.AsyncResult(task_id).result
-    said = " ".join(str(error).split()) if isinstance(error, Exception) else ""
-    return f"{type(error).__name__}: {said}" if said else "The task ended without saying why."
+    name = type(error).__name__ if isinstance(error, Exception) else ""
+    said = " ".join(str(error).split()) if name else ""
+    return PLAIN_REASONS.get(name) or (f"{name}: {said}" if said else "The task ended without saying why.")
 
 
 def _advance_while_running(state: State, campaign_id: str) -> None:

@@ -14,7 +14,7 @@ def process_files(job: SubmittedJob, *, notify: bool) -> Signature:
 
     ::
 
-        file.process ×N (batch) ─► core.merge_job (default) ─► email.send (critical)
+        file.process ×N (batch) ─► core.merge_job (default) ─ link ─► email.send (critical)
              └─ link ─► core.record_file (default), so that progress is seen as it is made
 
     Args:
@@ -27,10 +27,12 @@ def process_files(job: SubmittedJob, *, notify: bool) -> Signature:
         .on_error(core.fail_file(job.job_id, file["file_id"]))
         for file in job.files
     ]
+    # The mail is a callback of the merge: were the body of the chord a chain, its errback would be that of the
+    # chain alone, and none would run when a file takes its process with it.
     merge = core.merge_job(job.job_id).on_error(core.fail_job(job.job_id))
-    if not notify:
-        return chord(members, merge)
-    return chord(members, chain(merge, email.send_previous()))
+    if notify:
+        merge.link(email.send_previous())
+    return chord(members, merge)
 
 
 def send_chunk(chunk: Chunk, *, ask_dns: bool) -> Signature:

@@ -11,7 +11,7 @@ from celery.concurrency import get_implementation
 from celery.utils.text import str_to_list
 from click.core import ParameterSource
 
-from shared.errors import FleetError
+from shared.errors import ConfigurationError, FleetError
 from shared.queues import Pool, QueueSpec, worker_setup
 
 logger = logging.getLogger(__name__)
@@ -49,14 +49,23 @@ class FleetWorker(Worker):
         options: dict[str, Any] = {
             "pool": setup.pool,
             "concurrency": given.get("concurrency") or setup.concurrency,
-            "soft_time_limit": given.get("soft_time_limit") or setup.soft_time_limit,
-            "time_limit": given.get("time_limit") or setup.time_limit,
+            "soft_time_limit": self._limit("soft_time_limit", given, setup.soft_time_limit),
+            "time_limit": self._limit("time_limit", given, setup.time_limit),
         }
         if not on_command_line("prefetch_multiplier"):
             options["prefetch_multiplier"] = setup.prefetch
-        if setup.time_limit and get_implementation(setup.pool) is not get_implementation(Pool.PREFORK.value):
+        soft, hard = options["soft_time_limit"], options["time_limit"]
+        if soft and hard and soft >= hard:
+            raise ConfigurationError(
+                f"The soft time limit ({soft:g} s) must be below the hard one ({hard:g} s); 0 is no limit."
+            )
+        if (soft or hard) and get_implementation(setup.pool) is not get_implementation(Pool.PREFORK.value):
             logger.warning("This pool can't enforce the time limits of queue %s.", specs[0].name)
         return options
+
+    def _limit(self, name: str, given: dict[str, Any], in_table: float | None) -> float | None:
+        limit: float | None = given.get(name) if on_command_line(name) else in_table
+        return limit or None
 
 
 def on_command_line(parameter: str) -> bool:

@@ -40,14 +40,15 @@ class ParkedMessages:
 
     def broker_of(self, task_id: str) -> str:
         """Wait for a task and return the broker on which it arrived."""
-        wait_for(lambda: task_id in self._look(), f"task {task_id} in a parked queue")
+        wait_for(lambda: task_id in self.look(), f"task {task_id} in a parked queue")
         return self.found[task_id][0]
 
     def headers_of(self, task_id: str) -> dict:
         self.broker_of(task_id)
         return self.found[task_id][1]
 
-    def _look(self) -> Mapping[str, object]:
+    def look(self) -> Mapping[str, tuple[str, dict]]:
+        """Take what has arrived since; return all that ever did: broker and headers, by task."""
         for alias in BROKERS:
             for headers in messages(self._brokers[alias], parked(alias)):
                 assert headers["id"] not in self.found, "the same message arrived twice"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from celery import Signature
+import time
 
+import redis
+from celery import Signature
+from celery.exceptions import Reject
+
+from shared.settings import load_settings
 from tests.fleet.app import app
 
 
@@ -46,6 +51,18 @@ def replace(self, signature):
     raise self.replace(Signature.from_dict(signature, app=app))
 
 
-@app.task(name="try.priority", bind=True)
-def priority(self):
-    return self.request.delivery_info["priority"]
+@app.task(name="try.log")
+def log(key, value):
+    """Append to a list in shared state, where a test sees the order of executions."""
+    with redis.Redis.from_url(load_settings().state_url.get_secret_value()) as client:
+        client.rpush(key, value)
+
+
+@app.task(name="try.reject", bind=True)
+def reject(self):
+    raise Reject("as asked", requeue=False)
+
+
+@app.task(name="try.sleep")
+def sleep(seconds):
+    time.sleep(seconds)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +57,7 @@ class ChildProcess:
         self._environment = dict(environment)
         self._folder = folder
         self._log_start = 0
-        self._asked_to_end = False
+        self.asked_to_end = False
         self._changing = RLock()
         self._spawned: Future[subprocess.Popen[bytes]] | None = None
 
@@ -73,7 +73,7 @@ class ChildProcess:
             self.kill()
             private_folder(self.log.parent)
             self._log_start = self.log.stat().st_size if self.log.exists() else 0
-            self._asked_to_end = False
+            self.asked_to_end = False
             self._spawned = _spawner.submit(self._spawn)
             try:
                 self._spawned.result()
@@ -110,21 +110,20 @@ class ChildProcess:
 
         Some programs, Celery's worker among them, take a second signal for more haste.
         """
-        if self.alive and not self._asked_to_end:
-            self._asked_to_end = True
+        if self.alive and not self.asked_to_end:
+            self.asked_to_end = True
             self._signal_group(signal.SIGCONT)
             self._signal_leader(signal.SIGTERM)
 
-    def stop(self, grace: float, *, enough: Callable[[], bool] = lambda: False) -> None:
+    def stop(self, grace: float) -> None:
         """Ask the program to end, wait, then kill whatever is left of it, its children included.
 
         Args:
             grace: Seconds that it gets to end by itself.
-            enough: Says that nothing worth waiting for is left, although the program still runs.
         """
         family = self._descendants()
         self.terminate()
-        wait_until(lambda: not self.alive or enough(), grace)
+        wait_until(lambda: not self.alive, grace)
         self._clear_away([*family, *self._descendants()])
 
     def kill(self) -> None:

@@ -36,18 +36,18 @@ def find_rabbitmq() -> Path:
     raise NotInstalled("rabbitmq-server")
 
 
-def find_epmd() -> Path:
-    """Find Erlang's port mapper.
+def find_erlang_program(name: str) -> Path:
+    """Find one of the programs that come with Erlang, such as ``epmd``.
 
     Raises:
-        NotInstalled: Erlang is not on the path.
+        NotInstalled: Erlang is not on the path, or lacks it.
     """
-    if on_path := shutil.which("epmd"):
+    if on_path := shutil.which(name):
         return Path(on_path)
     erlang = Path(shutil.which("erl") or "/").resolve().parent.parent
-    for program in sorted(erlang.glob("erts-*/bin/epmd"), reverse=True):
+    for program in sorted(erlang.glob(f"erts-*/bin/{name}"), reverse=True):
         return program
-    raise NotInstalled("epmd (a part of Erlang)")
+    raise NotInstalled(f"{name} (a part of Erlang)")
 
 
 def link_lean_tree(tree: Path, target: Path, plugins: Iterable[str]) -> Path:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import http.client
+import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import kombu
 
+from services.core.local.errors import NotInstalled
 from services.core.local.ports import LOOPBACK, free_ports, listens
 from services.core.local.private_files import kept_secret, private_folder, write_private
 from services.core.local.processes import ChildProcess
-from services.core.local.rabbitmq_installation import find_epmd, find_rabbitmq, link_lean_tree
+from services.core.local.rabbitmq_installation import find_erlang_program, find_rabbitmq, link_lean_tree
 from services.core.local.service import Service
 from services.core.local.waiting import wait_until
 from shared.settings import child_environment
@@ -40,11 +43,11 @@ ERLANG_FLAGS = (
     "-kernel inet_dist_use_interface {127,0,0,1}"  # only this machine can talk to the node
 )
 
-CLOSED = "Management plugin: to stop collect_statistics"
-"""The last line of a stopping node; all queues and stores are closed by then.
+WITHOUT_STATISTICS = "gen_event delete_handler [rabbit_event, rabbit_mgmt_db_handler, []]"
+"""What a node is told before it ends.
 
-RabbitMQ 3.10 asks Erlang's application controller for something after that, which is waiting for RabbitMQ to end:
-both wait for 5 seconds.
+Up to RabbitMQ 3 this handler, when the node ends, asks Erlang's application controller for something; that one is
+waiting for RabbitMQ to end, and both wait for 5 seconds.
 """
 
 
@@ -65,24 +68,24 @@ class LocalRabbitMQ(Service):
     name = "rabbitmq"
 
     def __init__(self, folder: Path, *, logs: Path | None = None) -> None:
-        self._tree, epmd = find_rabbitmq(), find_epmd()
+        self._tree, epmd = find_rabbitmq(), find_erlang_program("epmd")
         self._folder = private_folder(folder.resolve())
         self._password = kept_secret(self._folder / "password")
         self.port, self.management_port, self._distribution_port, self._epmd_port = free_ports(4)
         logs = logs or self._folder
-        environment = self._environment()
+        self._environment = self._make_environment()
         self._epmd = ChildProcess(
             "epmd",
             [str(epmd), "-port", str(self._epmd_port), "-address", LOOPBACK],
             log=logs / "epmd.log",
-            environment=environment,
+            environment=self._environment,
             folder=self._folder,
         )
         self._node = ChildProcess(
             self.name,
             [str(self._tree / "sbin" / "rabbitmq-server"), "-noinput"],
             log=logs / "rabbitmq.log",
-            environment=environment,
+            environment=self._environment,
             folder=self._folder,
         )
 
@@ -124,11 +127,14 @@ class LocalRabbitMQ(Service):
 
     def terminate(self) -> None:
         """Ask the node to end; it still needs the port mapper meanwhile."""
-        self._node.terminate()
+        if self._node.alive and not self._node.asked_to_end:
+            self._drop_statistics()
+            self._node.terminate()
 
     def stop(self, grace: float | None = None) -> None:
-        """End the node once its queues are closed, then the port mapper."""
-        self._node.stop(self.grace if grace is None else grace, enough=lambda: CLOSED in self._node.output())
+        """End the node, then the port mapper."""
+        self.terminate()
+        self._node.stop(self.grace if grace is None else grace)
         self._epmd.stop(1)
 
     def _accepts_login(self) -> bool:
@@ -152,6 +158,16 @@ class LocalRabbitMQ(Service):
         finally:
             client.close()
 
+    def _drop_statistics(self) -> None:
+        with suppress(NotInstalled, subprocess.TimeoutExpired):  # then it takes 5 seconds longer
+            subprocess.run(  # noqa: S603
+                [find_erlang_program("erl_call"), "-n", NODE, "-a", WITHOUT_STATISTICS],
+                env=self._environment,
+                timeout=2,
+                check=False,
+                capture_output=True,
+            )
+
     def _write_files(self) -> None:
         for name in ("data", "log", "conf.d"):
             private_folder(self._folder / name)
@@ -168,7 +184,7 @@ class LocalRabbitMQ(Service):
             ),
         )
 
-    def _environment(self) -> Mapping[str, str]:
+    def _make_environment(self) -> Mapping[str, str]:
         folder = self._folder
         scripts = link_lean_tree(self._tree, folder / "rabbitmq", PLUGINS) / "sbin"
         ours = {

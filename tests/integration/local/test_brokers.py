@@ -121,13 +121,20 @@ def test_redis_keeps_its_data_port_and_password_over_a_crash(local_redis):
 
 
 def test_rabbitmq_keeps_persistent_messages_over_a_stop_and_over_a_crash(local_rabbitmq):
-    publish(local_rabbitmq, "stopped", "over a stop")
+    publish(local_rabbitmq, "kept", "over a stop")
     local_rabbitmq.restart()
-    assert take(local_rabbitmq, "stopped") == "over a stop"
-    publish(local_rabbitmq, "crashed", "over a crash")
+    publish(local_rabbitmq, "kept", "over a crash")
     local_rabbitmq.kill()
     local_rabbitmq.start()
-    assert take(local_rabbitmq, "crashed") == "over a crash"
+    assert [take(local_rabbitmq, "kept") for _ in range(2)] == ["over a stop", "over a crash"]
+
+
+def test_rabbitmq_ends_by_itself_when_it_is_asked_to(tmp_path):
+    with LocalRabbitMQ(tmp_path) as server:
+        publish(server, "kept", "just before the end")
+    assert server.processes[-1].exit_code == 0
+    with LocalRabbitMQ(tmp_path) as server:
+        assert take(server, "kept") == "just before the end"
 
 
 def test_a_paused_broker_accepts_connections_and_does_not_answer_until_it_is_resumed(local_redis):

@@ -1,0 +1,124 @@
+"""Each execution is counted once, with its outcome, queue and broker; depths are those that the brokers hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from shared.brokers import switchyard_brokers
+from shared.depths import QueueDepth, measured_by
+from shared.metrics import Reading, scrape
+from tests.fixtures.brokers import environment
+from tests.fixtures.workers import WorkerProcess
+from tests.fleet import tasks  # noqa: F401 - registers them
+from tests.fleet.app import app
+from tests.fleet.inspection import messages, wait_for
+from tests.fleet.tables import BROKERS, QUEUES, WORKERS, parked, served
+
+pytestmark = pytest.mark.brokers
+
+
+def send(worker, task, *args, **options):
+    return app.send_task(task, args, queue=served(*worker), **options)
+
+
+def outcomes(readings: list[Reading]) -> Counter:
+    """Executions by task and outcome."""
+    found: Counter = Counter()
+    for name, labels, value in readings:
+        if name.startswith("celery_task_") and name.endswith("_total"):
+            found[labels["name"], name.removeprefix("celery_task_").removesuffix("_total")] += int(value)
+    return found
+
+
+EXPECTED = {
+    ("try.echo", "succeeded"): 2,
+    ("try.fail", "failed"): 1,
+    ("try.reject", "failed"): 1,
+    ("try.retry_here", "retried"): 2,
+    ("try.retry_here", "succeeded"): 1,
+    ("try.sleep", "revoked"): 1,
+}
+
+
+@pytest.mark.parametrize("worker", WORKERS, ids="-".join)
+def test_every_outcome_is_counted_once_in_every_pool(brokers, tmp_path, worker):
+    process = WorkerProcess(
+        "tests.fleet.counted",
+        f"-Q{served(*worker)}",
+        f"--pool={worker[1]}",
+        "-c1",
+        "-ncount@here",
+        log=tmp_path / "log",
+    )
+    try:
+        url = wait_for(process.metrics_url, "the worker to say where its metrics are")
+        send(worker, "try.sleep", 0, expires=-1)
+        for task, *args in (("try.echo", 1), ("try.fail",), ("try.reject",), ("try.retry_here",), ("try.echo", 2)):
+            send(worker, task, *args)
+        wait_for(lambda: {key: outcomes(scrape(url))[key] for key in EXPECTED} == EXPECTED, "the last outcome")
+        readings = scrape(url)
+    finally:
+        process.stop()
+    ended = {key: count for key, count in outcomes(readings).items() if key[1] != "started"}
+    assert ended == EXPECTED
+    labels = [labels for name, labels, _ in readings if name == "celery_task_succeeded_total"]
+    assert all(found["queue_name"] == served(*worker) and found["broker"] == worker[0] for found in labels)
+    assert {found["hostname"] for found in labels} == {"here"}
+    (active,) = [value for name, _, value in readings if name == "celery_worker_tasks_active"]
+    assert active == 0
+    waits = [value for name, found, value in readings if name == "celery_task_queue_wait_time_count"]
+    assert sum(waits) == sum(count for (_, outcome), count in outcomes(readings).items() if outcome == "started")
+
+
+def depth_of(broker: str, queue: str) -> QueueDepth | None:
+    (measuring,) = [each for each in measured_by(switchyard_brokers(), QUEUES) if each.alias == broker]
+    return next((depth for depth in measuring.measure() or () if depth.queue == queue), None)
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_depth_is_what_waits_by_priority(brokers, broker):
+    with app.connection_for_write(broker) as connection:
+        app.queue_table[parked(broker)].queue.bind(connection.default_channel).declare()
+    messages(app.brokers[broker], parked(broker))
+    for priority in (0, 4, 4, 9):
+        app.send_task("try.echo", (1,), queue=parked(broker), priority=priority)
+    depth = depth_of(broker, parked(broker))
+    assert depth is not None
+    assert depth.ready == 4
+    counted = wait_for(lambda: (depth_of(broker, parked(broker)) or depth).by_priority, "a report by priority")
+    assert {priority: count for priority, count in counted.items() if count} == {0: 1, 4: 2, 9: 1}
+    messages(app.brokers[broker], parked(broker))
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_messages_that_a_worker_holds_are_unacknowledged(brokers, tmp_path, broker):
+    worker = (broker, "prefork")
+    process = WorkerProcess("tests.fleet.app", f"-Q{served(*worker)}", "-c1", "-nhold@test", log=tmp_path / "log")
+    try:
+        send(worker, "try.sleep", 60)
+
+        def held():
+            depth = depth_of(broker, served(*worker))
+            return depth is not None and depth.unacknowledged == 1 and depth.ready == 0
+
+        wait_for(held, "one unacknowledged message")
+    finally:
+        process.kill()
+    if broker != "batch":  # RabbitMQ has taken it back; Redis would hold it until the visibility timeout
+        with app.connection_for_write(broker) as connection:
+            connection.default_channel.client.delete("unacked", "unacked_index")
+    messages(app.brokers[broker], served(*worker))
+
+
+def test_a_broker_that_cannot_be_asked_has_no_depth(brokers):
+    nowhere = {
+        "YARD_BROKER_BATCH_URL": "amqp://nobody@127.0.0.1:1//",
+        "YARD_BROKER_DEFAULT_URL": "redis://127.0.0.1:1/0",
+    }
+    with environment(nowhere):
+        measured = {each.alias: each.measure() for each in measured_by(switchyard_brokers(), QUEUES)}
+    assert measured["batch"] is None
+    assert measured["default"] is None
+    assert measured["critical"] is not None

@@ -1,0 +1,74 @@
+"""The servers that Celery's tests need: a Redis that asks for no password, and workers outside the tests."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from services.core.local.errors import NotInstalled
+from services.core.local.ports import LOOPBACK, free_ports, listens
+from services.core.local.processes import ChildProcess
+from services.core.local.service import Service
+from shared.settings import child_environment
+from tests.upstream.source import ROOT
+
+
+class OpenRedis(Service):
+    """A Redis without a password, because Celery's tests know host and port only; it keeps nothing on disk."""
+
+    name = "redis"
+
+    def __init__(self, logs: Path) -> None:
+        program = shutil.which("redis-server") or shutil.which("valkey-server")
+        if program is None:
+            raise NotInstalled("redis-server")
+        (self.port,) = free_ports(1)
+        self._server = ChildProcess(
+            self.name,
+            [program, "--bind", LOOPBACK, "--port", str(self.port), "--save", "", "--appendonly", "no"],
+            log=logs / "redis.log",
+            environment=child_environment(),
+            folder=logs,
+        )
+
+    @property
+    def processes(self) -> Sequence[ChildProcess]:
+        """The server."""
+        return (self._server,)
+
+    def is_ready(self) -> bool:
+        """Tell whether it listens."""
+        return listens(self.port)
+
+    def url(self, database: int) -> str:
+        """Give the URL of one database."""
+        return f"redis://{LOOPBACK}:{self.port}/{database}"
+
+
+class Worker(Service):
+    """``celery -A APP worker …`` as Celery's test harness sets up its own: prefork with one child process."""
+
+    grace = 15.0
+
+    def __init__(self, app: str, name: str, *arguments: str, logs: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        options = ["--hostname", name, "--pool", "prefork", "--concurrency", "1", "--loglevel", "INFO"]
+        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+        self._worker = ChildProcess(
+            name,
+            [sys.executable, "-m", "celery", "-A", app, "worker", *options, *quiet, *arguments],
+            log=logs / f"{name}.log",
+            environment=environment,
+            folder=ROOT,
+        )
+
+    @property
+    def processes(self) -> Sequence[ChildProcess]:
+        """The worker's parent process."""
+        return (self._worker,)
+
+    def is_ready(self) -> bool:
+        """Tell whether it consumes."""
+        return " ready." in self._worker.output()

@@ -1,0 +1,67 @@
+"""The two set-ups to compare: brokers, workers, and what the tests are told about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from services.core.local.brokers import LocalRabbitMQ
+from services.core.local.ports import LOOPBACK
+from shared.names import BrokerName
+from shared.settings import child_environment
+from tests.upstream.servers import OpenRedis, Worker
+
+RESULTS, DEFAULT, CRITICAL = range(3)
+"""Databases of Redis: Celery's tests look for what their tasks wrote in database 0."""
+
+SetUp = Callable[[Path, Path], AbstractContextManager[Mapping[str, str]]]
+"""Starts brokers and workers, given the folder of Celery's tests and one for logs; yields the tests' environment."""
+
+
+@contextmanager
+def one_broker(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
+    """Start what Celery's own test matrix calls ``redis``: one Redis database for everything, and one worker."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(OpenRedis(logs))
+        environment = environment_of_tests(source, redis, broker=redis.url(RESULTS))
+        stack.enter_context(Worker("tests.upstream.one_broker", "one@upstream", logs=logs, environment=environment))
+        yield environment
+
+
+@contextmanager
+def three_brokers(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
+    """Start Switchyard's three brokers, with a worker on each."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(OpenRedis(logs))
+        home = stack.enter_context(TemporaryDirectory(prefix="upstream-"))
+        rabbitmq = stack.enter_context(LocalRabbitMQ(Path(home) / "rabbitmq", logs=logs))
+        environment = {
+            **environment_of_tests(source, redis, broker=redis.url(DEFAULT)),
+            "YARD_HOME": home,
+            "YARD_BROKER_DEFAULT_URL": redis.url(DEFAULT),
+            "YARD_BROKER_CRITICAL_URL": redis.url(CRITICAL),
+            "YARD_BROKER_BATCH_URL": rabbitmq.url,
+        }
+        for broker in BrokerName:
+            queues = ("--queues", f"upstream.{broker}")
+            app = "tests.upstream.three_brokers"
+            stack.enter_context(
+                Worker(app, f"{broker}@upstream", *queues, logs=logs, environment=environment)
+            )
+        yield environment
+
+
+def environment_of_tests(source: Path, redis: OpenRedis, broker: str) -> dict[str, str]:
+    """Tell Celery's tests where broker, results and their own Redis are, in the variables that they know."""
+    return child_environment(
+        {
+            "PYTHONPATH": str(source),
+            "TEST_BROKER": broker,
+            "TEST_BACKEND": redis.url(RESULTS),
+            "REDIS_HOST": LOOPBACK,
+            "REDIS_PORT": str(redis.port),
+        },
+        without=("YARD_", "CELERY", "NO_WORKER", "PYTEST_"),
+    )

@@ -1,0 +1,70 @@
+"""Celery's test tasks as a fleet: one queue on each of three brokers, and the tasks dealt out over them by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from importlib import import_module
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from shared.brokers import switchyard_brokers
+from shared.celery_app import FleetCelery
+from shared.names import BrokerName
+from shared.queues import QueueSpec, rabbitmq_queue, redis_queue
+from shared.routing import TaskSpec
+
+CALL = re.compile(r"(\w+)\.(?:s|si|delay|apply_async|signature)\(")
+
+tasks = import_module("t.integration.tasks")
+
+
+def queue_of(broker: str) -> str:
+    """Return the name of the one queue on a broker."""
+    return f"upstream.{broker}"
+
+
+def worker_name(broker: str) -> str:
+    """Return the node name of the one worker on a broker."""
+    return f"{broker}@upstream"
+
+
+def task_names() -> list[str]:
+    """Return the names of Celery's test tasks, those that the tests call most often first.
+
+    Dealt out in this order, the favourites (``add``, ``identity``, ``fail``) are neighbours on no broker.
+    """
+    bare = Celery(set_as_current=False)
+    bare.register_task(tasks.ClassBasedAutoRetryTask())
+    names = [name for name in bare.tasks if not name.startswith("celery.")]
+    folder = Path(str(tasks.__file__)).parent
+    sources = [(folder / f"{module}.py").read_text() for module in ("tasks", "test_canvas", "test_tasks")]
+    calls = Counter(name for source in sources for name in CALL.findall(source))
+    return sorted(names, key=lambda name: (-calls[name.rpartition(".")[2]], name))
+
+
+QUEUES = [
+    QueueSpec(queue=declare(queue_of(broker), "upstream"), broker=broker, service="upstream", concurrency=1)
+    for broker, declare in (
+        (BrokerName.CRITICAL, redis_queue),
+        (BrokerName.BATCH, rabbitmq_queue),
+        (BrokerName.DEFAULT, redis_queue),
+    )
+]
+TASKS = [TaskSpec(name, queue.name) for name, queue in zip(task_names(), cycle(QUEUES), strict=False)]
+
+
+def fleet(main: str, **options: Any) -> FleetCelery:
+    """Make an app of the fleet, at home on the broker that has the fewest favourites; takes what ``Celery`` takes."""
+    return FleetCelery(
+        main, brokers=switchyard_brokers, queues=QUEUES, tasks=TASKS, home=BrokerName.DEFAULT, **options
+    )
+
+
+app = fleet("three", backend=os.environ["TEST_BACKEND"])
+app.conf.update(result_extended=True)
+app.register_task(tasks.ClassBasedAutoRetryTask())
