@@ -65,6 +65,9 @@ class CheckedSettings(Settings):
         """Return checked settings that share the maps of given ones."""
         return cls(settings.changes, settings.defaults, settings._keys, settings.prefix)  # noqa: SLF001
 
+    def __repr__(self) -> str:
+        return "<CheckedSettings; humanize() shows them without their secrets>"
+
     def __setitem__(self, key: str, value: Any) -> None:
         self._refuse_unknown([key])
         super().__setitem__(key, value)

@@ -47,9 +47,7 @@ def three_brokers(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
         for broker in BrokerName:
             queues = ("--queues", f"upstream.{broker}")
             app = "tests.upstream.three_brokers"
-            stack.enter_context(
-                Worker(app, f"{broker}@upstream", *queues, logs=logs, environment=environment)
-            )
+            stack.enter_context(Worker(app, f"{broker}@upstream", *queues, logs=logs, environment=environment))
         yield environment
 
 

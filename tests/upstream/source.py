@@ -35,9 +35,7 @@ def celery_tests(cache: Path) -> Path:
     if not (archive.exists() and has_hash(archive, requirement)):
         download(requirement, archive)
     with tarfile.open(archive) as source:
-        members = [
-            member for member in source if member.isfile() and WANTED.fullmatch(member.name.partition("/")[2])
-        ]
+        members = [member for member in source if member.isfile() and WANTED.fullmatch(member.name.partition("/")[2])]
         source.extractall(cache, members, filter="data")
     return cache / release
 

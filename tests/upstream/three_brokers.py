@@ -60,9 +60,7 @@ TASKS = [TaskSpec(name, queue.name) for name, queue in zip(task_names(), cycle(Q
 
 def fleet(main: str, **options: Any) -> FleetCelery:
     """Make an app of the fleet, at home on the broker that has the fewest favourites; takes what ``Celery`` takes."""
-    return FleetCelery(
-        main, brokers=switchyard_brokers, queues=QUEUES, tasks=TASKS, home=BrokerName.DEFAULT, **options
-    )
+    return FleetCelery(main, brokers=switchyard_brokers, queues=QUEUES, tasks=TASKS, home=BrokerName.DEFAULT, **options)
 
 
 app = fleet("three", backend=os.environ["TEST_BACKEND"])

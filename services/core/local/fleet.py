@@ -57,6 +57,7 @@ class LocalFleet:
         self._progress = progress
         self._servers: list[Service] = []
         self._processes: list[PlannedProcess] = []
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Self:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,9 +92,7 @@ class LocalFleet:
         except Exception as error:
             self._record.failure(str(error))
             raise
-        watch = Watch([*self._servers, *self._processes], self._record)
-        stack.callback(watch.stop)
-        stack.callback(self._record.fleet, Phase.STOPPING)
+        self._watch = Watch([*self._servers, *self._processes], self._record)
 
     def _start_servers(self, stack: ExitStack) -> FleetEnv:
         logs = self.home / "logs"
@@ -126,6 +125,9 @@ class LocalFleet:
     def _stop(self, services: Sequence[Service]) -> None:
         """Stop services side by side, each within its own grace period; kill them all if this is interrupted."""
         try:
+            self._record.fleet(Phase.STOPPING)
+            if self._watch:
+                self._watch.stop()
             asked = time.monotonic()
             for service in services:
                 self._record.service(service, Phase.STOPPING)

@@ -1,0 +1,35 @@
+"""A ``FleetCelery`` over other tables works beside Switchyard's, in one process."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.core.app import app as core
+from services.email_worker.app import app as email_worker
+from shared.brokers import switchyard_brokers
+from shared.errors import UnknownQueue, UnknownTask
+from tests.fleet.app import app as other
+from tests.fleet.inspection import ParkedMessages, messages
+from tests.fleet.tables import parked
+
+pytestmark = pytest.mark.brokers
+
+
+def test_two_fleets_know_each_their_own_names(brokers):
+    look = ParkedMessages(other)
+    by_other = other.send_task("try.parked_batch")
+    by_core = core.send_task("core.clean_artefacts")
+    by_email_worker = email_worker.send_task("core.clean_artefacts")
+    assert look.broker_of(by_other.id) == "batch"
+    found = messages(switchyard_brokers()["default"], "core.maintenance")
+    assert [headers["id"] for headers in found] == [by_core.id, by_email_worker.id]
+    with pytest.raises(UnknownQueue):
+        core.send_task("core.clean_artefacts", queue=parked("batch"))
+    with pytest.raises(UnknownTask):
+        other.send_task("core.clean_artefacts")
+
+
+def test_importing_an_app_makes_none_current(brokers):
+    from celery import current_app  # noqa: PLC0415
+
+    assert current_app.main not in {core.main, other.main, email_worker.main}
