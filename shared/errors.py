@@ -1,4 +1,4 @@
-"""Every error that Switchyard raises on purpose.
+"""The errors that Switchyard raises on purpose; those of one module alone stand there, below the same root.
 
 ::
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.errors import InvalidSettings
+from shared.errors import InvalidSettings, did_you_mean
 
 ENVIRONMENT_PREFIX = "YARD_"
 FLEET_ENV_FILE = "fleet.env"
@@ -89,8 +89,13 @@ def load_settings() -> FleetSettings:
     """Read the settings once per process.
 
     Raises:
-        InvalidSettings: A value is of the wrong type or out of range; names each setting, shows no value.
+        InvalidSettings: A variable is misspelt, or a value is of the wrong type or out of range; names each
+            setting, shows no value.
     """
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in FleetSettings.model_fields}
+    for name in os.environ:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
+            raise InvalidSettings(f"There is no setting {name}.{did_you_mean(name, known)}")
     home = Path(os.environ.get(f"{ENVIRONMENT_PREFIX}HOME", "var"))
     try:
         return FleetSettings(_env_file=home / FLEET_ENV_FILE)

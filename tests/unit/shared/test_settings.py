@@ -1,0 +1,42 @@
+"""Settings are read from the environment, checked by name and value, and hide their secrets."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import InvalidSettings
+from shared.settings import FLEET_ENV_FILE, load_settings
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch, tmp_path):
+    monkeypatch.setenv("YARD_HOME", str(tmp_path))
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_the_environment_wins_over_the_file_of_the_fleet(monkeypatch, tmp_path):
+    (tmp_path / FLEET_ENV_FILE).write_text("YARD_SMTP_PORT=2525\nYARD_SMTP_HOST=relay.example.org\n")
+    monkeypatch.setenv("YARD_SMTP_PORT", "2626")
+    settings = load_settings()
+    assert (settings.smtp_host, settings.smtp_port) == ("relay.example.org", 2626)
+
+
+def test_a_misspelt_variable_is_refused_with_the_right_spelling(monkeypatch):
+    monkeypatch.setenv("YARD_SMTP_PROT", "25")
+    with pytest.raises(InvalidSettings, match="YARD_SMTP_PORT"):
+        load_settings()
+
+
+def test_a_bad_value_is_refused_without_being_shown(monkeypatch):
+    monkeypatch.setenv("YARD_SMTP_PORT", "open-sesame")
+    with pytest.raises(InvalidSettings, match="YARD_SMTP_PORT") as caught:
+        load_settings()
+    assert "open-sesame" not in str(caught.value)
+
+
+def test_secrets_are_hidden(monkeypatch):
+    monkeypatch.setenv("YARD_SMTP_PASSWORD", "open-sesame")
+    monkeypatch.setenv("YARD_STATE_URL", "redis://:open-sesame@127.0.0.1/3")
+    assert "open-sesame" not in repr(load_settings())
