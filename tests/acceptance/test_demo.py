@@ -18,7 +18,7 @@ from services.core.local.ports import listens
 from shared.settings import child_environment
 from tests.fixtures.workers import ROOT
 
-pytestmark = [pytest.mark.brokers, pytest.mark.timeout(360)]
+pytestmark = pytest.mark.timeout(360)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from services.core.cli import exit_codes
 from shared.settings import child_environment
 from tests.fixtures.workers import ROOT
 
-pytestmark = [pytest.mark.brokers, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 class Yard:

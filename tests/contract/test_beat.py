@@ -5,15 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from tests.fixtures.workers import ROOT
 from tests.fleet.app import app
 from tests.fleet.beat import BY_THE_CLOCK
 from tests.fleet.inspection import ParkedMessages, wait_for
 from tests.fleet.tables import BROKERS
-
-pytestmark = pytest.mark.brokers
 
 
 def test_beat_publishes_each_entry_to_its_owner(brokers, tmp_path):

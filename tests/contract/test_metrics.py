@@ -16,8 +16,6 @@ from tests.fleet.app import app
 from tests.fleet.inspection import messages, wait_for
 from tests.fleet.tables import BROKERS, QUEUES, WORKERS, parked, served
 
-pytestmark = pytest.mark.brokers
-
 
 def send(worker, task, *args, **options):
     return app.send_task(task, args, queue=served(*worker), **options)

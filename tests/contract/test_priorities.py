@@ -13,8 +13,6 @@ from tests.fleet.app import app
 from tests.fleet.inspection import wait_for
 from tests.fleet.tables import BROKERS, served
 
-pytestmark = pytest.mark.brokers
-
 
 @pytest.mark.parametrize("broker", BROKERS)
 def test_urgent_messages_overtake_others(brokers, tmp_path, broker):

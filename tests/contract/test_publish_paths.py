@@ -17,8 +17,6 @@ from tests.fleet.app import app
 from tests.fleet.inspection import ParkedMessages
 from tests.fleet.tables import BROKERS, WORKERS, parked, served
 
-pytestmark = pytest.mark.brokers
-
 
 @pytest.fixture(scope="module")
 def look(brokers) -> ParkedMessages:

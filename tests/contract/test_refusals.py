@@ -24,8 +24,6 @@ from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app
 from tests.fleet.tables import QUEUES, parked, served
 
-pytestmark = pytest.mark.brokers
-
 
 def everything_waiting() -> int:
     return sum(depth.ready for broker in measured_by(switchyard_brokers(), QUEUES) for depth in broker.measure() or ())

@@ -12,8 +12,6 @@ from tests.fleet.app import app as other
 from tests.fleet.inspection import ParkedMessages, messages
 from tests.fleet.tables import parked
 
-pytestmark = pytest.mark.brokers
-
 
 def test_two_fleets_know_each_their_own_names(brokers):
     look = ParkedMessages(other)

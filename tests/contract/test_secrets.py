@@ -16,8 +16,6 @@ from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app
 from tests.fleet.tables import BROKERS, served
 
-pytestmark = pytest.mark.brokers
-
 
 @pytest.fixture
 def passwords(brokers) -> set[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import smtplib
 import stat
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from kombu import Connection
 from services.core.local.errors import FleetAlreadyRunning, StartFailed
 from services.core.local.fleet import LocalFleet
 from services.core.local.state import Phase, ServiceState, is_locked, read_state
-from shared.settings import FLEET_ENV_FILE, FleetSettings
+from shared.settings import ENVIRONMENT_PREFIX, FLEET_ENV_FILE, FleetSettings
 from tests.integration.local import plans
 from tests.integration.local.survivors import await_no_process_of, await_true, processes_of
 
@@ -38,8 +39,8 @@ def state_of(fleet: LocalFleet, service: str) -> ServiceState:
 
 
 def test_the_settings_file_leads_to_brokers_and_mail_and_is_private(fleet, monkeypatch):
-    monkeypatch.delenv("YARD_BROKER_DEFAULT_URL")
-    monkeypatch.delenv("YARD_METRICS_PORT")
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+        monkeypatch.delenv(name)
     env_file = fleet.home / FLEET_ENV_FILE
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
     monkeypatch.setenv("YARD_HOME", str(fleet.home))
