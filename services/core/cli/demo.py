@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from services.core.cli.telling import tell_phase
 from services.core.local.fleet import LocalFleet
 from services.core.local.plan import YARD, switchyard_plan
 from services.core.local.state import STATE_FILE, is_locked
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, FleetError
 from shared.settings import child_environment
 
 ROOT = Path(__file__).parents[3]
@@ -23,6 +24,10 @@ RECIPIENTS = ROOT / "examples" / "recipients.csv"
 FILES = ROOT / "examples" / "files"
 CAMPAIGN = "spring-newsletter"
 OWNER = "you@example.org"
+
+
+class DemoFailed(FleetError):
+    """A command of the demonstration did not do its work."""
 
 
 def run_demo(home: Path) -> int:
@@ -63,7 +68,7 @@ def _say(line: str) -> None:
 
 def _make_examples() -> None:
     expected = FILES.with_name(f"{FILES.name}.expected.json")
-    if expected.exists():
+    if expected.exists() and all((FILES / name).exists() for name in json.loads(expected.read_text())):
         typer.echo(f"  made already, in {FILES}")
         return
     subprocess.run([sys.executable, "-m", "examples.make_files", str(FILES)], cwd=ROOT, check=True)  # noqa: S603
@@ -79,6 +84,13 @@ def _empty(home: Path) -> None:
 
 
 def _yard(home: Path, *arguments: str) -> None:
-    """Run ``yard`` as a person would, and go on whatever it says: the examples hold failures on purpose."""
+    """Run ``yard`` as a person would; that some files and recipients fail is what the examples are for.
+
+    Raises:
+        DemoFailed: It did something else than its work.
+    """
     typer.secho(f"$ yard {' '.join(arguments)}", dim=True)
-    subprocess.run([*YARD, *arguments], env=child_environment({"YARD_HOME": str(home)}), check=False)  # noqa: S603
+    environment = child_environment({"YARD_HOME": str(home)})
+    done = subprocess.run([*YARD, *arguments], env=environment, check=False)  # noqa: S603
+    if done.returncode not in (exit_codes.OK, exit_codes.FAILED):
+        raise DemoFailed(f"yard {arguments[0]} ended with exit code {done.returncode}.")
