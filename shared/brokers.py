@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -51,6 +51,22 @@ class Broker:
     management_url: SecretStr | None = None
     """RabbitMQ's management API; without it unacknowledged messages can't be counted."""
 
+    def __post_init__(self) -> None:
+        url = self.url.get_secret_value()
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            raise self._unreadable() from None
+        if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            raise self._unreadable()
+
+    def _unreadable(self) -> InvalidTable:
+        return InvalidTable(
+            f"The URL of broker '{self.alias}' can't be read; "
+            "in a user or password write / ? # @ : as %2F %3F %23 %40 %3A."
+        )
+
     @property
     def kind(self) -> BrokerKind:
         """Redis or RabbitMQ, by the scheme of the URL.
@@ -61,7 +77,7 @@ class Broker:
         kind = kind_of(self.url.get_secret_value())
         if kind is None:
             raise InvalidTable(
-                f"Broker {self.alias!r} has a URL of an unknown kind, {self.masked_url}; "
+                f"Broker '{self.alias}' has a URL of an unknown kind, {self.masked_url}; "
                 f"known are {', '.join(f'{scheme}://' for scheme in KIND_BY_SCHEME)}."
             )
         return kind
@@ -70,7 +86,7 @@ class Broker:
     def place(self) -> Place:
         """Host, port and vhost or database number, without user and password."""
         parts = urlsplit(self.url.get_secret_value())
-        vhost = parts.path.removeprefix("/")
+        vhost = unquote(parts.path.removeprefix("/"))
         return Place(
             self.kind,
             parts.hostname or "localhost",
@@ -135,11 +151,11 @@ class Brokers(Mapping[str, Broker]):
         if alias_or_url in self._by_alias:
             return self._by_alias[alias_or_url]
         if "://" not in alias_or_url:
-            raise UnknownBroker(alias_or_url, self)
+            raise UnknownBroker.named(alias_or_url, self)
         stranger = Broker("", SecretStr(alias_or_url))
         broker = self.at(stranger.place)
         if broker is None:
-            raise UnknownBroker(stranger.masked_url, self)
+            raise UnknownBroker.named(stranger.masked_url, self)
         return broker
 
 

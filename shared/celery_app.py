@@ -6,23 +6,34 @@ Nothing in Celery is patched; a ``FleetCelery`` works beside any other app in th
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
+from celery.app.base import PendingConfiguration
+from celery.app.utils import _new_key_to_old, _old_key_to_new
 from celery.result import AsyncResult
 from kombu import Connection
 from kombu.pools import ProducerPool
 
 from shared.brokers import Broker, Brokers, kind_of
-from shared.configuration import FLEET_DEFAULTS, TRANSPORT_OPTIONS, TRANSPORTS, CheckedSettings
-from shared.errors import InvalidTable, UnknownTask
+from shared.configuration import (
+    FIXED_TRANSPORT_OPTIONS,
+    FLEET_DEFAULTS,
+    TRANSPORT_OPTIONS,
+    TRANSPORTS,
+    CheckedSettings,
+)
+from shared.errors import ConfigurationError, InvalidTable, UnknownSetting, UnknownTask
 from shared.events import Subscribers
 from shared.publishing import FleetAMQP, broker_of_publication, place_of, publication
 from shared.queues import QueueSpec
 from shared.results import BACKENDS
 from shared.routing import RoutingTable, TaskSpec
+from shared.usage_errors import as_usage_error
 
 
 class FleetCelery(Celery):
@@ -78,7 +89,7 @@ class FleetCelery(Celery):
         self.subscribers = Subscribers()
         self._joined: Broker | None = None
         super().__init__(main, **{"set_as_current": False, **options})
-        self._conf = CheckedSettings.over(self._conf)
+        self._conf = self._unread_settings()
 
     @cached_property
     def brokers(self) -> Brokers:
@@ -203,33 +214,43 @@ class FleetCelery(Celery):
             return
         known = {*self.routing.tasks, *self.tasks}
         if task not in known:
-            raise UnknownTask(task, known, " Add it to the task table, or import the module that defines it.")
+            raise UnknownTask.named(task, known, " Add it to the task table, or import the module that defines it.")
 
     def _load_config(self) -> Any:
-        conf = super()._load_config()
-        if not isinstance(conf, CheckedSettings):
-            conf = self._conf = CheckedSettings.over(conf)
-        conf.refuse_unknown()
-        fleet = {
-            **FLEET_DEFAULTS,
-            "broker_url": self.brokers[self.home].url.get_secret_value(),
-            "task_default_queue": self.routing.default_queue,
-            **(self._defaults() if callable(self._defaults) else self._defaults),
-        }
+        with as_usage_error():
+            fleet = {
+                **FLEET_DEFAULTS,
+                "broker_url": self.brokers[self.home].url.get_secret_value(),
+                "task_default_queue": self.routing.default_queue,
+                **(self._defaults() if callable(self._defaults) else self._defaults),
+            }
+            conf = super()._load_config()
+            if not isinstance(conf, CheckedSettings):
+                conf = self._conf = CheckedSettings.over(conf)
+            try:
+                conf.refuse_unknown()
+            except UnknownSetting:
+                # Not half configured: the next to ask is refused as well.
+                self.configured, self._conf = False, self._unread_settings()
+                raise
         conf.add_below(fleet)
         return conf
+
+    def _unread_settings(self) -> CheckedSettings:
+        pending = PendingConfiguration(self._preconf, self._finalize_pending_conf)
+        return CheckedSettings(pending, prefix=self.namespace, keys=(_old_key_to_new, _new_key_to_old))
 
     def _connection(self, url: Any, **options: Any) -> Connection:
         if url in self.brokers:
             url = self.brokers[url].url.get_secret_value()
         kind = kind_of(url) if isinstance(url, str) else None
         if kind:
-            options["transport"] = options.get("transport") or TRANSPORTS[kind]
-            options["transport_options"] = {
-                **TRANSPORT_OPTIONS[kind],
-                **self.conf.broker_transport_options,
-                **(options.get("transport_options") or {}),
-            }
+            given = {**self.conf.broker_transport_options, **(options.get("transport_options") or {})}
+            refuse_fixed(given)
+            options["transport"] = options.get("transport") or TRANSPORTS[urlsplit(url).scheme]
+            options["transport_options"] = {**TRANSPORT_OPTIONS[kind], **given}
+            if verifies_by_default(url) and not (options.get("ssl") or self.conf.broker_use_ssl):
+                options["ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
         return super()._connection(url, **options)
 
     def _get_backend(self) -> Any:
@@ -240,6 +261,26 @@ class FleetCelery(Celery):
         super()._after_fork()
         if "amqp" in self.__dict__:
             self.amqp.pools.start_afresh()
+
+
+def refuse_fixed(transport_options: Mapping[str, Any]) -> None:
+    """Refuse transport options on which everybody must agree, for messages would lie where nobody looks.
+
+    Raises:
+        ConfigurationError: One of them is set.
+    """
+    fixed = sorted(FIXED_TRANSPORT_OPTIONS & transport_options.keys())
+    if fixed:
+        raise ConfigurationError(f"A fleet sets these transport options itself: {', '.join(fixed)}; leave them out.")
+
+
+def verifies_by_default(url: str) -> bool:
+    """Tell whether a URL asks for Redis over TLS and does not say how certificates are checked.
+
+    kombu would not check them at all then.
+    """
+    parts = urlsplit(url)
+    return parts.scheme == "rediss" and "ssl_" not in parts.query
 
 
 def table_of(queues: Iterable[QueueSpec]) -> dict[str, QueueSpec]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from inspect import isclass, ismodule, isroutine
 from types import MappingProxyType
 from typing import Any, Self
 
 from celery.app.defaults import _OLD_SETTING_KEYS, SETTING_KEYS
 from celery.app.utils import Settings
+from celery.utils.collections import DictAttribute
 
 from shared.brokers import BrokerKind
 from shared.errors import UnknownSetting
@@ -24,6 +27,8 @@ FLEET_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         # A worker waits for its broker and outlives errors of it.
         "broker_connection_retry_on_startup": True,
         "broker_channel_error_retry": True,
+        "worker_consumer": "shared.worker.consumer:FleetConsumer",
+        "beat_scheduler": "shared.beat:FleetScheduler",
         # About three seconds of tries, then the caller hears of it.
         "task_publish_retry_policy": {
             "max_retries": 3,
@@ -35,9 +40,21 @@ FLEET_DEFAULTS: Mapping[str, Any] = MappingProxyType(
     }
 )
 
-TRANSPORTS: Mapping[BrokerKind, str] = MappingProxyType(
-    {BrokerKind.REDIS: "shared.transports.redis:Transport", BrokerKind.RABBITMQ: "pyamqp"}
+TRANSPORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "redis": "shared.transports.redis:Transport",
+        "rediss": "shared.transports.redis:Transport",
+        "amqp": "pyamqp",
+        "pyamqp": "pyamqp",
+        "amqps": "amqps",
+    }
 )
+"""By the scheme of a URL; the last letter of ``amqps`` is what makes kombu speak TLS."""
+
+FIXED_TRANSPORT_OPTIONS = frozenset(
+    {"priority_steps", "queue_order_strategy", "sep", "unacked_key", "unacked_index_key", "global_keyprefix"}
+)
+"""Workers, publishers and the count of depths must agree on these, hence nobody may change them."""
 
 TRANSPORT_OPTIONS: Mapping[BrokerKind, Mapping[str, Any]] = MappingProxyType(
     {
@@ -54,7 +71,19 @@ TRANSPORT_OPTIONS: Mapping[BrokerKind, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
-SET_BY_CELERY = frozenset({"deprecated_settings"})
+NAMESPACES = frozenset(key.partition("_")[0] for key in SETTING_KEYS if "_" in key)
+UNLISTED = frozenset(
+    {
+        "deprecated_settings",
+        "result_backend_thread_safe",
+        "cassandra_secure_bundle_path",
+        "firestore_project",
+        "gcs_threadpool_maxsize",
+    }
+)
+"""Settings that Celery reads and does not list among its defaults."""
+
+USER_AND_PASSWORD = re.compile(r"://[^/@\s]*@")
 
 
 class CheckedSettings(Settings):
@@ -87,10 +116,29 @@ class CheckedSettings(Settings):
         Raises:
             UnknownSetting: A setting does not exist in Celery.
         """
+        prefix = (self.prefix or "").upper()
         for source in self.maps[:-1]:
-            self._refuse_unknown(
-                key for key in source if not key.startswith("_") and not (is_code(source[key]) or key in dir(dict))
-            )
+            names = [key for key in source if not key.startswith("_") and key.upper().startswith(prefix)]
+            if isinstance(source, DictAttribute):  # a module or class: it holds imports and helpers too
+                names = [key for key in names if looks_like_a_setting(key) and not is_code(source[key])]
+            self._refuse_unknown(names)
+
+    def add_defaults(self, d: Any) -> None:
+        """Add defaults, as ``app.add_defaults`` does.
+
+        Raises:
+            UnknownSetting: One of them does not exist; none was added.
+        """
+        self._refuse_unknown(d)
+        super().add_defaults(d)
+
+    def table(self, with_defaults: bool = False, censored: bool = True) -> Any:
+        """Return the settings as a dictionary, without passwords unless they are asked for."""
+        shown = super().table(with_defaults, censored)
+        routes = shown.get("task_routes")
+        if censored and routes:
+            shown["task_routes"] = USER_AND_PASSWORD.sub("://**@", repr(routes))
+        return shown
 
     def add_below(self, defaults: Mapping[str, Any]) -> None:
         """Add defaults that win over Celery's own and over nothing else."""
@@ -101,16 +149,21 @@ class CheckedSettings(Settings):
         for key in keys:
             if not self._known(key):
                 spelt = key.removeprefix(self.prefix or "CELERY_").lower()
-                raise UnknownSetting(key, spelt, SETTING_KEYS)
+                raise UnknownSetting.named(key, spelt, SETTING_KEYS)
 
     def _known(self, key: str) -> bool:
-        if key in SETTING_KEYS or key in _OLD_SETTING_KEYS or key in SET_BY_CELERY:
+        if key in SETTING_KEYS or key in _OLD_SETTING_KEYS or key in UNLISTED:
             return True
-        prefix = self.prefix
-        if not prefix:
-            return False
-        # A module that is read with a namespace, such as Django's settings, holds settings of others too.
-        return not key.upper().startswith(prefix.upper()) or key[len(prefix) :].lower() in SETTING_KEYS
+        prefix = self.prefix or ""
+        return bool(prefix) and key.upper().startswith(prefix.upper()) and key[len(prefix) :].lower() in SETTING_KEYS
+
+
+def looks_like_a_setting(name: str) -> bool:
+    """Tell whether a name in a configuration module is meant for Celery, rightly spelt or not."""
+    lower = name.lower()
+    plain = lower.removeprefix("celery_")
+    prefixed = plain != lower or plain.partition("_")[0] in NAMESPACES
+    return prefixed or bool(get_close_matches(plain, SETTING_KEYS, n=1, cutoff=0.8))
 
 
 def is_code(value: object) -> bool:

@@ -11,8 +11,9 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import redis
 from amqp.exceptions import NotFound
@@ -83,12 +84,10 @@ class RedisDepths:
             depths.append(QueueDepth(queue, sum(by_priority.values()), held[queue], by_priority))
         return depths
 
-    def _held(self) -> Counter[str]:
-        held: Counter[str] = Counter()
-        for _, entry in self._client.hscan_iter(Channel.unacked_key, count=500):
-            _, _, routing_key = json.loads(entry)
-            held[routing_key] += 1
-        return held
+    def _held(self) -> Counter[str | None]:
+        # A scan may give an entry twice, hence by delivery tag.
+        queues = {tag: _routing_key(entry) for tag, entry in self._client.hscan_iter(Channel.unacked_key, count=500)}
+        return Counter(queues.values())
 
 
 class RabbitMQDepths:
@@ -129,8 +128,8 @@ class RabbitMQDepths:
             return {}
         try:
             answer = _get_json(management, f"/api/queues/{quote(self._broker.place.vhost, safe='')}")
-        except OSError as error:
-            logger.warning("The management API of broker %s does not answer: %s", self.alias, error)
+        except (OSError, ValueError, HTTPException) as error:
+            logger.warning("The management API of broker %s does not answer: %s", self.alias, type(error).__name__)
             return {}
         return {queue["name"]: queue for queue in answer}
 
@@ -146,6 +145,14 @@ def measured_by(brokers: Brokers, queues: Iterable[QueueSpec]) -> list[BrokerDep
         kinds[broker.kind](broker, [spec.name for spec in specs if spec.broker == alias])
         for alias, broker in brokers.items()
     ]
+
+
+def _routing_key(entry: bytes) -> str | None:
+    try:
+        _, _, routing_key = json.loads(entry)
+    except (ValueError, TypeError):
+        return None
+    return routing_key if isinstance(routing_key, str) else None
 
 
 def _ready(connection: Connection, queue: str) -> int | None:
@@ -167,8 +174,9 @@ def _get_json(url: SecretStr, path: str) -> Any:
     parts = urlsplit(url.get_secret_value())
     host = parts.netloc.rpartition("@")[2]
     passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
-    address = urlunsplit((parts.scheme, host, path, "", ""))
-    passwords.add_password(None, address, parts.username or "", parts.password or "", is_authenticated=True)
+    address = urlunsplit((parts.scheme, host, f"{parts.path.rstrip('/')}{path}", "", ""))
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    passwords.add_password(None, address, user, password, is_authenticated=True)
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
     with opener.open(address, timeout=ANSWER_WITHIN_SECONDS) as answer:
         return json.load(answer)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, ClassVar, Literal, Self
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -36,7 +36,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 class FleetError(Exception):
-    """Any error of Switchyard's own."""
+    """Any error of Switchyard's own; it arrives in another process as it was raised."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[FleetError], arguments: tuple[Any, ...], state: dict[str, Any]) -> FleetError:
+    """Make an error anew without its ``__init__``, whose parameters may differ from what ``args`` holds."""
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigurationError(FleetError):
@@ -54,8 +65,10 @@ class InvalidTable(ConfigurationError):
 class UnknownSetting(ConfigurationError):
     """A Celery setting that does not exist, with the right spelling where there is one."""
 
-    def __init__(self, setting: str, spelt: str, known: Iterable[str]) -> None:
-        super().__init__(f"Celery has no setting {setting!r}.{did_you_mean(spelt, known)}")
+    @classmethod
+    def named(cls, setting: str, spelt: str, known: Iterable[str]) -> Self:
+        """Make the error for a setting, with the known one that is spelt most alike."""
+        return cls(f"Celery has no setting {setting!r}.{did_you_mean(spelt, known)}")
 
 
 class MixedBrokers(ConfigurationError):
@@ -71,11 +84,12 @@ class PublishError(FleetError):
 class UnknownName(PublishError):
     """A name that no table knows; nothing was sent."""
 
-    noun = "name"
+    noun: ClassVar = "name"
 
-    def __init__(self, name: str, known: Iterable[str], hint: str = "") -> None:
-        self.name = str(name)
-        super().__init__(f"No {self.noun} is called {self.name!r}.{did_you_mean(self.name, known)}{hint}")
+    @classmethod
+    def named(cls, name: str, known: Iterable[str], hint: str = "") -> Self:
+        """Make the error for a name, with the known one that is spelt most alike."""
+        return cls(f"No {cls.noun} is called '{name}'.{did_you_mean(str(name), known)}{hint}")
 
 
 class UnknownBroker(UnknownName):

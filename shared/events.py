@@ -19,13 +19,15 @@ logger = logging.getLogger(__name__)
 
 
 class Outcome(StrEnum):
-    """How an execution of a task ended; the words are those of Celery's own events."""
+    """How an execution of a task ended; the words are those of Celery's own events, and ``ignored``."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     RETRIED = "retried"
     REJECTED = "rejected"
     REVOKED = "revoked"
+    IGNORED = "ignored"
+    """It raised ``Ignore``, as ``replace`` does: another task goes on for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.server import HTTPServer
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from shared.depths import BrokerDepths
+from shared.depths import BrokerDepths, QueueDepth
 from shared.events import Event, Outcome, TaskEnded, TaskStarted
 
 LABELS = ("name", "hostname", "queue_name", "broker")
@@ -113,8 +114,7 @@ class DepthCollector(Collector):
             "Messages that workers hold: running or prefetched.",
             labels=["queue_name", "broker"],
         )
-        for broker in self._brokers:
-            depths = broker.measure()
+        for broker, depths in zip(self._brokers, self._measure_all(), strict=True):
             up.add_metric([broker.alias], 0 if depths is None else 1)
             for depth in depths or ():
                 where = [depth.queue, broker.alias]
@@ -124,6 +124,11 @@ class DepthCollector(Collector):
                 for priority, count in depth.by_priority.items():
                     ready.add_metric([*where, str(priority)], count)
         return up, length, ready, unacknowledged
+
+    def _measure_all(self) -> list[list[QueueDepth] | None]:
+        """Ask all brokers at once: one that hangs does not hold up the others."""
+        with ThreadPoolExecutor(len(self._brokers)) as pool:
+            return list(pool.map(lambda broker: broker.measure(), self._brokers))
 
 
 def worker_registry() -> CollectorRegistry:

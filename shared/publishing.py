@@ -22,7 +22,7 @@ from kombu import Connection, Queue
 from kombu.pools import ProducerPool
 from kombu.utils.objects import cached_property
 
-from shared.brokers import Broker, BrokerKind, Place
+from shared.brokers import DEFAULT_VHOST, Broker, BrokerKind, Place
 from shared.errors import InvalidTable, UnknownQueue
 from shared.priorities import checked
 
@@ -94,7 +94,9 @@ class ProducerPools:
         self._pid = os.getpid()
 
     def close(self) -> None:
-        """Close every connection of this process's pools."""
+        """Close every connection of this process's pools; a publish that is under way in a thread fails."""
+        if self._pid != os.getpid():
+            self.start_afresh()
         for pool in self._pools.values():
             pool.force_close_all()
             pool.connections.force_close_all()
@@ -110,7 +112,7 @@ class FleetQueues(Queues):
     """The queues of all brokers, for routing; those of the app's own service are consumed by default."""
 
     def __missing__(self, name: str) -> Queue:
-        raise UnknownQueue(name, self)
+        raise UnknownQueue.named(name, self)
 
     def add(self, queue: Queue | str, **options: Any) -> Queue:
         """Add a declared queue; a bare name declares nothing and is refused.
@@ -154,12 +156,13 @@ class FleetRouter(Router):
             options = lpmerge(self.expand_destination(route), options)
         if not (options.get("queue") or options.get("exchange")):
             options["queue"] = self.queues[self.app.routing.queue(name) or self.app.conf.task_default_queue]
+        if options.get("exchange"):
+            self._resolve_exchange(options)
         named = options.pop("broker", None)
-        queue = self._by_exchange(options) if options.get("exchange") else options["queue"]
         alias = self.app.brokers.find(named).alias if named else None
-        owner = self.app.routing.destination(queue.name, alias)
+        owner = self.app.routing.destination(options["queue"].name, alias)
         priority = options.get("priority")
-        options["priority"] = self.app.routing.priority(name) if priority is None else checked(priority)
+        options["priority"] = self._default_priority(name) if priority is None else checked(priority)
         if (cell := _publication.get()) is not None:
             cell.broker = self.app.brokers[owner]
         return options
@@ -176,15 +179,30 @@ class FleetRouter(Router):
             options["queue"] = self.queues[queue.name if isinstance(queue, Queue) else queue]
         return options
 
-    def _by_exchange(self, options: dict[str, Any]) -> Queue:
-        """Find the queue that an exchange and a routing key lead to, as a retry names them."""
+    def _resolve_exchange(self, options: dict[str, Any]) -> None:
+        """Find the queue that an exchange and a routing key lead to, as a retry may name them.
+
+        A direct exchange is left out once its queue is known, for a message goes straight to a queue.
+        """
         exchange = getattr(options["exchange"], "name", options["exchange"])
-        bound = [queue for queue in self.queues.values() if queue.exchange.name == exchange]
         routing_key = options.get("routing_key")
-        exact = [queue for queue in bound if queue.routing_key == routing_key]
-        if not (exact or bound):
-            raise UnknownQueue(f"{exchange}/{routing_key}", self.queues)
-        return (exact or bound)[0]
+        bound = [queue for queue in self.queues.values() if queue.exchange.name == exchange]
+        if options.get("queue") and routing_key is None:
+            bound = [queue for queue in bound if queue.name == options["queue"].name]
+        elif any(queue.exchange.type == "direct" for queue in bound):
+            bound = [queue for queue in bound if queue.routing_key == routing_key]
+        owners = {self.app.routing.owner(queue.name) for queue in bound}
+        if len(owners) != 1:
+            raise UnknownQueue.named(f"{exchange}/{routing_key}", self.queues)
+        options["queue"] = bound[0]
+        if bound[0].exchange.type == "direct":
+            del options["exchange"]
+            options.pop("routing_key", None)
+
+    def _default_priority(self, task: str) -> int:
+        parent = self.app.current_worker_task if self.app.conf.task_inherit_parent_priority else None
+        inherited = (parent.request.delivery_info or {}).get("priority") if parent else None
+        return self.app.routing.priority(task) if inherited is None else checked(inherited)
 
 
 class FleetConnection(Connection):
@@ -243,11 +261,13 @@ class FleetAMQP(AMQP):
         """The pool of the broker that the publish under way goes to, else of the app's own broker."""
         return self.pools[broker_of_publication() or self.app.broker]
 
+    publisher_pool = producer_pool
+
     def _create_task_sender(self) -> Callable[..., Any]:
         send = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            message.headers[PUBLISHED_AT_HEADER] = time()
+            options["headers"] = {**(options.get("headers") or {}), PUBLISHED_AT_HEADER: time()}
             return send(producer, name, message, **options)
 
         return send_task_message
@@ -255,10 +275,8 @@ class FleetAMQP(AMQP):
 
 def place_of(connection: Connection) -> Place:
     """Return where a kombu connection leads, to compare it with a broker's place."""
+    found = connection.info()
     kind = BrokerKind(connection.transport.driver_type)
     return Place(
-        kind,
-        connection.hostname or "localhost",
-        connection.port or connection.default_port,
-        str(connection.virtual_host),
+        kind, found["hostname"] or "localhost", found["port"], str(found["virtual_host"] or DEFAULT_VHOST[kind])
     )

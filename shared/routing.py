@@ -51,7 +51,7 @@ class RoutingTable:
         try:
             return self.owners[queue]
         except KeyError:
-            raise UnknownQueue(queue, self.owners) from None
+            raise UnknownQueue.named(queue, self.owners) from None
 
     def destination(self, queue: str, broker: str | None) -> str:
         """Return the owner of a queue, having checked it against the broker that a route or a call names.

@@ -11,8 +11,9 @@ from celery.concurrency import get_implementation
 from celery.utils.text import str_to_list
 from click.core import ParameterSource
 
-from shared.errors import ConfigurationError, FleetError
+from shared.errors import ConfigurationError
 from shared.queues import Pool, QueueSpec, worker_setup
+from shared.usage_errors import as_usage_error
 
 logger = logging.getLogger(__name__)
 
@@ -29,30 +30,30 @@ class FleetWorker(Worker):
 
     def setup_defaults(self, queues: Any = None, exclude_queues: Any = None, **options: Any) -> None:
         """Join the broker of the queues and fill in what the command line left open."""
-        try:
+        with as_usage_error():
             specs = self._chosen(queues, exclude_queues)
             self.app.join([spec.name for spec in specs])
             options = {**options, **self._from_table(specs, options)}
-        except FleetError as error:
-            if click.get_current_context(silent=True):
-                raise click.ClickException(str(error)) from error
-            raise
         super().setup_defaults(**options)
 
     def _chosen(self, queues: Any, exclude: Any) -> list[QueueSpec]:
-        names = str_to_list(queues) or self.app.default_worker_queues
-        declared = [self.app.amqp.queues[name].name for name in names if name not in str_to_list(exclude or [])]
-        return [self.app.queue_table[name] for name in declared]
+        declared = self.app.amqp.queues
+        wanted = [declared[name].name for name in str_to_list(queues) or self.app.default_worker_queues]
+        unwanted = {declared[name].name for name in str_to_list(exclude) or ()}
+        specs = [self.app.queue_table[name] for name in dict.fromkeys(wanted) if name not in unwanted]
+        if not specs:
+            raise ConfigurationError("There is no queue left to serve; every one is excluded.")
+        return specs
 
     def _from_table(self, specs: list[QueueSpec], given: dict[str, Any]) -> dict[str, Any]:
-        setup = worker_setup(specs, given.get("pool") if on_command_line("pool") else None)
+        setup = worker_setup(specs, given.get("pool") if asked_for("pool", given) else None)
         options: dict[str, Any] = {
             "pool": setup.pool,
             "concurrency": given.get("concurrency") or setup.concurrency,
             "soft_time_limit": self._limit("soft_time_limit", given, setup.soft_time_limit),
             "time_limit": self._limit("time_limit", given, setup.time_limit),
         }
-        if not on_command_line("prefetch_multiplier"):
+        if not asked_for("prefetch_multiplier", given):
             options["prefetch_multiplier"] = setup.prefetch
         soft, hard = options["soft_time_limit"], options["time_limit"]
         if soft and hard and soft >= hard:
@@ -61,14 +62,21 @@ class FleetWorker(Worker):
             )
         if (soft or hard) and get_implementation(setup.pool) is not get_implementation(Pool.PREFORK.value):
             logger.warning("This pool can't enforce the time limits of queue %s.", specs[0].name)
+        if setup.pool == Pool.GEVENT:
+            raise ConfigurationError(
+                f"Queue {specs[0].name} wants gevent, for which Celery has to know at once: add --pool=gevent."
+            )
         return options
 
     def _limit(self, name: str, given: dict[str, Any], in_table: float | None) -> float | None:
-        limit: float | None = given.get(name) if on_command_line(name) else in_table
+        limit: float | None = given.get(name) if asked_for(name, given) else in_table
         return limit or None
 
 
-def on_command_line(parameter: str) -> bool:
-    """Tell whether an option of ``celery worker`` was given by the user, and is not a default."""
+def asked_for(option: str, given: dict[str, Any]) -> bool:
+    """Tell whether whoever starts the worker chose the value of an option, and it is no default."""
     context = click.get_current_context(silent=True)
-    return context is not None and context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+    if context is None:
+        return given.get(option) is not None
+    chosen = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return context.get_parameter_source(option) in chosen

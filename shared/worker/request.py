@@ -11,6 +11,8 @@ from datetime import datetime
 from time import time
 from typing import Any
 
+from billiard.einfo import ExceptionWithTraceback
+from celery.exceptions import Reject
 from celery.worker.request import Request
 
 from shared.events import Outcome, TaskEnded, TaskStarted
@@ -21,6 +23,7 @@ OUTCOMES = {
     "task-failed": Outcome.FAILED,
     "task-retried": Outcome.RETRIED,
     "task-rejected": Outcome.REJECTED,
+    "task-cancelled": Outcome.REJECTED,
     "task-revoked": Outcome.REVOKED,
 }
 CLASS_NAME = re.compile(r"^\w+")
@@ -30,6 +33,7 @@ class CountedRequest(Request):
     """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
 
     _ended = False
+    _exception: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Also watch the ``on_success`` of the class that Celery builds for each task, which skips ``send_event``."""
@@ -45,6 +49,16 @@ class CountedRequest(Request):
             self.tell_ended(OUTCOMES[type], fields.get("exception"))
         super().send_event(type, **fields)
 
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Handle a failure as Celery does, and end also those that it announces to nobody: Ignore and Reject."""
+        raised = exc_info.exception
+        raised = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised
+        self._exception = type(raised).__name__
+        try:
+            return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        finally:
+            self.tell_ended(Outcome.REJECTED if isinstance(raised, Reject) else Outcome.IGNORED)
+
     def tell_ended(self, outcome: Outcome, exception: str | None = None, seconds: float | None = None) -> None:
         """Tell subscribers how the execution ended, at the first call only."""
         if self._ended:
@@ -54,9 +68,8 @@ class CountedRequest(Request):
             seconds = time() - self.time_start
         name = CLASS_NAME.match(exception) if exception else None
         queue, broker = self._app.amqp.origin(self.delivery_info)
-        self._app.subscribers.emit(
-            TaskEnded(self.type, queue, broker, outcome, seconds, name.group() if name else None)
-        )
+        failure = self._exception or (name.group() if name else None)
+        self._app.subscribers.emit(TaskEnded(self.type, queue, broker, outcome, seconds, failure))
 
     def _tell_started(self) -> None:
         queue, broker = self._app.amqp.origin(self.delivery_info)

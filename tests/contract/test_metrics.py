@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+import redis
 
 from shared.brokers import switchyard_brokers
 from shared.depths import QueueDepth, measured_by
@@ -34,6 +35,7 @@ EXPECTED = {
     ("try.echo", "succeeded"): 2,
     ("try.fail", "failed"): 1,
     ("try.reject", "failed"): 1,
+    ("try.ignore", "ignored"): 1,
     ("try.retry_here", "retried"): 2,
     ("try.retry_here", "succeeded"): 1,
     ("try.sleep", "revoked"): 1,
@@ -53,7 +55,14 @@ def test_every_outcome_is_counted_once_in_every_pool(brokers, tmp_path, worker):
     try:
         url = wait_for(process.metrics_url, "the worker to say where its metrics are")
         send(worker, "try.sleep", 0, expires=-1)
-        for task, *args in (("try.echo", 1), ("try.fail",), ("try.reject",), ("try.retry_here",), ("try.echo", 2)):
+        for task, *args in (
+            ("try.echo", 1),
+            ("try.fail",),
+            ("try.reject",),
+            ("try.ignore",),
+            ("try.retry_here",),
+            ("try.echo", 2),
+        ):
             send(worker, task, *args)
         wait_for(lambda: {key: outcomes(scrape(url))[key] for key in EXPECTED} == EXPECTED, "the last outcome")
         readings = scrape(url)
@@ -108,6 +117,17 @@ def test_messages_that_a_worker_holds_are_unacknowledged(brokers, tmp_path, brok
         with app.connection_for_write(broker) as connection:
             connection.default_channel.client.delete("unacked", "unacked_index")
     messages(app.brokers[broker], served(*worker))
+
+
+def test_an_entry_that_kombu_did_not_write_spoils_no_count(brokers):
+    with redis.Redis.from_url(app.brokers["critical"].url.get_secret_value()) as client:
+        client.hset("unacked", mapping={"garbage": "{", "number": "7"})
+        try:
+            depth = depth_of("critical", parked("critical"))
+        finally:
+            client.delete("unacked")
+    assert depth is not None
+    assert depth.unacknowledged == 0
 
 
 def test_a_broker_that_cannot_be_asked_has_no_depth(brokers):

@@ -11,6 +11,7 @@ import pytest
 from celery import Signature, chain, chord, group
 
 from shared.brokers import switchyard_brokers
+from shared.errors import UnknownQueue
 from tests.fixtures.workers import WorkerProcess
 from tests.fleet import tasks
 from tests.fleet.app import app
@@ -239,3 +240,20 @@ def test_worker_publishes_to_the_owner(look, workers, path, worker):
 def test_retry_comes_back_to_its_own_queue(workers, worker):
     result = on(worker, "try.retry_here").apply_async()
     assert result.get(timeout=30) == [2, served(*worker)]
+
+
+@pytest.mark.parametrize("worker", WORKERS, ids="-".join)
+def test_a_retry_that_can_never_be_published_fails_the_task(workers, worker):
+    with pytest.raises(UnknownQueue, match="nowhere"):
+        on(worker, "try.retry_on", "nowhere").apply_async().get(timeout=30)
+    assert on(worker, "try.echo", "goes on").apply_async().get(timeout=30) == "goes on"
+
+
+def test_a_worker_refuses_to_consume_from_another_broker(workers):
+    worker = ("default", "solo")
+    with app.on_broker("default"):
+        for queue in (parked("batch"), "nowhere"):
+            app.control.add_consumer(queue, destination=["default.solo@test"], reply=True, timeout=5)
+        (active,) = app.control.inspect(["default.solo@test"], timeout=5).active_queues().values()
+    assert [queue["name"] for queue in active] == [served(*worker)]
+    assert on(worker, "try.echo", "goes on").apply_async().get(timeout=30) == "goes on"

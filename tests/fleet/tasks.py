@@ -6,7 +6,7 @@ import time
 
 import redis
 from celery import Signature
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 
 from shared.settings import load_settings
 from tests.fleet.app import app
@@ -61,6 +61,11 @@ def log(key, value):
 @app.task(name="try.reject", bind=True)
 def reject(self):
     raise Reject("as asked", requeue=False)
+
+
+@app.task(name="try.ignore")
+def ignore():
+    raise Ignore
 
 
 @app.task(name="try.sleep")

@@ -39,7 +39,7 @@ def worker(
     services = {spec.name: spec.service for spec in QUEUES}
     for queue in wanted:
         if queue not in services:
-            raise UnknownQueue(queue, services)
+            raise UnknownQueue.named(queue, services)
     serving = {services[queue] for queue in wanted}
     if len(serving) != 1:
         raise ConfigurationError(f"These queues belong to {len(serving)} services; start a worker for each.")
