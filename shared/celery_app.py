@@ -119,6 +119,14 @@ class FleetCelery(Celery):
             raise InvalidTable(f"No queue of service {self.service!r} is on the home broker {self.home!r}.")
         return names
 
+    def set_current(self) -> None:
+        """Make this the app of signatures that have none, here and in every thread that has no app of its own.
+
+        A client calls it once; importing an app makes none current.
+        """
+        super().set_current()
+        self.set_default()
+
     @property
     def broker(self) -> Broker:
         """The broker that this process belongs to: a worker's is the one that owns its queues."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
-from shared.names import BrokerName, QueueName, ServiceName
+from shared.names import BrokerName, ServiceName
 from shared.queues import QUEUES
 from shared.settings import load_settings
 from shared.tasks import TASKS
@@ -42,7 +42,6 @@ def switchyard_app(service: ServiceName, **options: Any) -> FleetCelery:
         tasks=TASKS,
         home=HOME_BROKER[service],
         service=service,
-        default_queue=QueueName.CORE_DEFAULT,
         defaults=switchyard_defaults,
         **options,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.core.cli import exit_codes
+from shared.queues import QUEUES
 from shared.settings import child_environment
 from tests.fixtures.workers import ROOT
 
@@ -119,7 +120,7 @@ def test_what_cannot_be_is_refused_in_one_clear_line(yard, arguments, code, told
 def test_status_and_check_find_everything_well(yard):
     status = json.loads(yard("status", "--json"))
     assert all(broker["up"] for broker in status["brokers"])
-    assert sum(len(broker["workers"]) for broker in status["brokers"]) == 6
+    assert sum(len(broker["workers"]) for broker in status["brokers"]) == len(QUEUES)
     checks = json.loads(yard("check", "--json"))
     assert all(check["ok"] for check in checks), checks
 
@@ -135,3 +136,15 @@ def test_a_killed_worker_is_started_again(yard):
     psutil.Process(local()["processes"][0]["pid"]).kill()
     wait_for(lambda: local()["restarts"] == 1 and local()["phase"] == "ready", "the worker to be back")
     assert "sent" in yard("send", "--to", "back@example.org", "--template", "welcome", "--var", "name=B")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("process", "README.md"), ("send", "--to", "a@example.org", "--template", "welcome", "--var", "name=A")],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_a_fleet_nothing_is_recorded_and_the_way_to_one_is_shown(tmp_path, arguments):
+    told = Yard(tmp_path / "nothing-here")(*arguments, expect=exit_codes.OUT_OF_REACH)
+    assert "does not answer" in told
+    assert "yard up" in told
+    assert len(told.splitlines()) == 1

@@ -28,6 +28,7 @@ def up() -> None:
 
     state = start_detached(load_settings().home, progress=tell_phase)
     typer.echo(f"The fleet is up: {len(state.services)} services, below {load_settings().home.resolve()}")
+    typer.echo(f"Mail goes to no relay: each message is kept as a file in {load_settings().home.resolve() / 'mail'}")
     typer.echo("Try: yard process PATH…, yard send, yard campaign, yard status; end it with yard down.")
 
 

@@ -22,7 +22,7 @@ def worker(
     name: Annotated[str, typer.Option(help="Node name before the @; the first queue's by default.")] = "",
     loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="What is logged.")] = "INFO",
 ) -> None:
-    r"""Serve queues with a worker, set up as the queue table says.
+    """Serve queues with a worker, set up as the queue table says.
 
     It becomes `celery -A services.<service> worker -Q …`; give Celery's own options after `--`.
 

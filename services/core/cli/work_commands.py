@@ -29,7 +29,7 @@ def process(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Process files: images, PDF, text, CSV, JSON, ZIP and TAR.
+    """Process files: images, PDF, text, CSV, JSON, ZIP and TAR.
 
     Each file ends as done or failed with a reason; one bad file never stops the others.
 
@@ -39,10 +39,11 @@ def process(
       yard process data.csv --json | jq '.files.entries[].facts'
     """
     from services.core.bootstrap import storage
-    from services.core.cli.out_of_reach import OutOfReach, publishing
+    from services.core.cli.out_of_reach import OutOfReach, publishing, require_fleet
     from services.core.usecases.fail_job import fail_job
     from services.core.usecases.submit_files import submit_files
 
+    require_fleet()
     ledger = _open_ledger()
     submitted = submit_files(ledger, storage(), paths, notify)
     try:
@@ -65,19 +66,20 @@ def campaign(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Mail a template to a list of recipients, each of them once.
+    """Mail a template to a list of recipients, each of them once.
 
     \b
     Examples:
       yard campaign examples/recipients.csv --template newsletter --id spring-news
       yard campaign members.csv --template welcome --again
     """
-    from services.core.cli.out_of_reach import publishing
+    from services.core.cli.out_of_reach import publishing, require_fleet
     from services.core.ledger.errors import CampaignSeemsRepeated
     from services.core.usecases.submit_campaign import submit_campaign
     from shared.settings import load_settings
     from shared.signatures import core
 
+    require_fleet()
     ledger = _open_ledger()
     size = load_settings().campaign_chunk_size
     try:
@@ -105,17 +107,18 @@ def send(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Send one mail at once, ahead of every campaign.
+    """Send one mail at once, ahead of every campaign.
 
     \b
     Example:
       yard send --to ada@example.org --template welcome --var name=Ada
     """
-    from services.core.cli.out_of_reach import OutOfReach, publishing
+    from services.core.cli.out_of_reach import OutOfReach, publishing, require_fleet
     from services.core.usecases.fail_mail import fail_mail
     from services.core.usecases.submit_mail import submit_mail
 
     variables = _variables(var or [])
+    require_fleet()
     ledger = _open_ledger()
     mail = submit_mail(ledger, to, template, variables)
     mail_id = str(mail["key"])
@@ -135,7 +138,7 @@ def job(
     everything: Annotated[bool, typer.Option("--all", help="List every recipient, and not only failures.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Tell what became of a job, a campaign or a mail: each file and recipient with its outcome and reason.
+    """Tell what became of a job, a campaign or a mail: each file and recipient with its outcome and reason.
 
     \b
     Examples:
