@@ -42,7 +42,7 @@ class QueueDepth:
     unacknowledged: int | None
     """Messages that workers hold; ``None`` when the broker could not say."""
     by_priority: Mapping[int, int] = field(default_factory=dict)
-    """Ready messages by priority, where the broker can say."""
+    """Ready messages by priority, where the broker can say: Redis, and RabbitMQ before 4.0."""
 
 
 class BrokerDepths(Protocol):

@@ -84,6 +84,13 @@ def depth_of(broker: str, queue: str) -> QueueDepth | None:
     return next((depth for depth in measuring.measure() or () if depth.queue == queue), None)
 
 
+def rabbitmq_version() -> int:
+    """The major version; from 4 on RabbitMQ tells nobody how many messages wait at each priority."""
+    with app.connection_for_write("batch") as connection:
+        connection.connect()
+        return int(connection.connection.server_properties["version"].partition(".")[0])
+
+
 @pytest.mark.parametrize("broker", BROKERS)
 def test_depth_is_what_waits_by_priority(brokers, broker):
     with app.connection_for_write(broker) as connection:
@@ -94,9 +101,11 @@ def test_depth_is_what_waits_by_priority(brokers, broker):
     depth = depth_of(broker, parked(broker))
     assert depth is not None
     assert depth.ready == 4
+    if broker == "batch" and rabbitmq_version() >= 4:
+        assert depth.by_priority == {}
+        return
     counted = wait_for(lambda: (depth_of(broker, parked(broker)) or depth).by_priority, "a report by priority")
     assert {priority: count for priority, count in counted.items() if count} == {0: 1, 4: 2, 9: 1}
-    messages(app.brokers[broker], parked(broker))
 
 
 @pytest.mark.parametrize("broker", BROKERS)
