@@ -1,4 +1,4 @@
-"""A pytest plugin: the tests use workers that already run, and write down how each test ended.
+"""A pytest plugin: the tests use workers that already run, and their outcomes are written down.
 
 Celery's harness starts its one worker in a thread of the test process; here workers are processes of their own.
 """
@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from celery.contrib.testing import worker
 
-TEST_SECONDS = 60
-"""Some tests wait for a result without end; Celery's own limit for one test is 300 seconds."""
+from services.core.local.private_files import write_private
+from tests.upstream.outcomes import Outcome
+
+TEST_SECONDS = 200
+"""No test takes longer unless it waits without end; Celery's own limit is 300 seconds, and not for all tests."""
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     worker.start_worker = no_worker
-    config.pluginmanager.register(Outcomes(config.getoption("--outcomes")))
+    config.pluginmanager.register(OutcomesOnDisk(config.getoption("--outcomes")))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -38,19 +41,31 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(TEST_SECONDS, method="signal"), append=False)
 
 
-class Outcomes:
-    """Notes how each test ended: ``passed``, ``failed``, ``skipped`` or ``xfailed``; the worst of its phases."""
-
-    ORDER = ("passed", "xfailed", "skipped", "failed")
+class OutcomesOnDisk:
+    """Writes down how each test ended: the worst of its phases and subtests."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._outcomes: dict[str, str] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._outcomes = {item.nodeid: Outcome.NOT_RUN for item in session.items}
+        self._write()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        outcome = "xfailed" if report.skipped and hasattr(report, "wasxfail") else report.outcome
-        so_far = self._outcomes.get(report.nodeid, "passed")
-        self._outcomes[report.nodeid] = max(so_far, outcome, key=self.ORDER.index)
+        so_far = self._outcomes[report.nodeid] or Outcome.PASSED
+        self._outcomes[report.nodeid] = min(so_far, outcome_of(report))
+        if report.when == "teardown":
+            self._write()
 
-    def pytest_sessionfinish(self) -> None:
-        self._file.write_text(json.dumps(self._outcomes, indent=1))
+    def _write(self) -> None:
+        write_private(self._file, json.dumps(self._outcomes))
+
+
+def outcome_of(report: pytest.TestReport) -> Outcome:
+    """Return the outcome of one phase of a test."""
+    if report.failed:
+        return Outcome.FAILED
+    if report.skipped:
+        return Outcome.EXPECTED_FAILURE if hasattr(report, "wasxfail") else Outcome.SKIPPED
+    return Outcome.PASSED

@@ -22,7 +22,9 @@ def pytest_configure() -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     assert isinstance(item, pytest.Function)
-    item.fixturenames[item.fixturenames.index(SETS_APP_CURRENT)] = fleet_app_is_current.__name__
+    names = item.fixturenames
+    if SETS_APP_CURRENT in names:  # the cases of a parametrised test share their list
+        names[names.index(SETS_APP_CURRENT)] = fleet_app_is_current.__name__
 
 
 @pytest.fixture

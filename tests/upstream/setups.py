@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,12 +13,21 @@ from services.core.local.ports import LOOPBACK
 from shared.names import BrokerName
 from shared.settings import child_environment
 from tests.upstream.servers import OpenRedis, Worker
+from tests.upstream.source import ROOT
 
 RESULTS, DEFAULT, CRITICAL = range(3)
 """Databases of Redis: Celery's tests look for what their tasks wrote in database 0."""
 
-SetUp = Callable[[Path, Path], AbstractContextManager[Mapping[str, str]]]
-"""Starts brokers and workers, given the folder of Celery's tests and one for logs; yields the tests' environment."""
+
+@dataclass(frozen=True)
+class SetUp:
+    """Brokers and workers, and what makes Celery's tests use them."""
+
+    name: str
+    servers: Callable[[Path, Path], AbstractContextManager[Mapping[str, str]]]
+    """Starts them, given the folder of Celery's tests and one for logs; yields the tests' environment."""
+    plugins: tuple[str, ...]
+    """Plugins of pytest."""
 
 
 @contextmanager
@@ -32,7 +42,7 @@ def one_broker(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def three_brokers(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
-    """Start Switchyard's three brokers, with a worker on each."""
+    """Start three brokers as Switchyard has them, with a worker on each."""
     with ExitStack() as stack:
         redis = stack.enter_context(OpenRedis(logs))
         home = stack.enter_context(TemporaryDirectory(prefix="upstream-"))
@@ -51,11 +61,15 @@ def three_brokers(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
         yield environment
 
 
+ONE = SetUp("one broker", one_broker, ("celery.contrib.pytest", "tests.upstream.external_workers"))
+THREE = SetUp("three brokers", three_brokers, (*ONE.plugins, "tests.upstream.fleet_app"))
+
+
 def environment_of_tests(source: Path, redis: OpenRedis, broker: str) -> dict[str, str]:
     """Tell Celery's tests where broker, results and their own Redis are, in the variables that they know."""
     return child_environment(
         {
-            "PYTHONPATH": str(source),
+            "PYTHONPATH": f"{source}:{ROOT}",
             "TEST_BROKER": broker,
             "TEST_BACKEND": redis.url(RESULTS),
             "REDIS_HOST": LOOPBACK,

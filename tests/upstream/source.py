@@ -64,9 +64,9 @@ def download(requirement: str, archive: Path) -> None:
         SourceUnavailable: It could not be had; says what pip said.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
+    what = ["--no-deps", "--no-binary", "celery", "--require-hashes", "--requirement", "/dev/stdin"]
     pip = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-        + ["--no-binary", "celery", "--require-hashes", "--requirement", "/dev/stdin", "--dest", archive.parent],
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *what, "--dest", archive.parent],
         input=requirement,
         capture_output=True,
         text=True,

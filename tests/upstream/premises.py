@@ -1,0 +1,14 @@
+"""The tests of Celery that can't pass over several brokers, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PREMISES: Mapping[str, str] = {
+    "t/integration/test_tasks.py::test_tasks::test_expired": (
+        "keeps the only worker busy with `sleeping`, so that `add` expires in the queue; here another worker is free"
+    ),
+    "t/integration/test_tasks.py::test_tasks::test_task_sent_event_respects_publish_retry_limit": (
+        "makes a producer of the app's own broker fail; here `add` is published with a producer of the broker it is on"
+    ),
+}
