@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test test-unit test-upstream check lock clean brokers
+.PHONY: help venv demo up down status test test-unit test-upstream bench check lock clean brokers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-unit: $(STAMP)-dev ## Run the tests that need no broker
 
 test-upstream: $(STAMP)-dev brokers ## Run Celery's own integration tests over three brokers
 	@tests/upstream/run
+
+bench: venv brokers ## Measure what publishing through the one gate costs, beside stock Celery
+	@$(BIN)/python -m benchmarks.publishing
 
 check: $(STAMP)-dev ## Lint, format, types, import contracts
 	@$(BIN)/ruff check

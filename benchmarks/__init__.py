@@ -1,0 +1,1 @@
+"""Measurements, paired and interleaved in one run; none of them is a test."""
