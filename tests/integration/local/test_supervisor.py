@@ -76,8 +76,11 @@ def test_a_second_interrupt_does_not_wait_for_what_does_not_end(tmp_path):
 
 
 def test_an_interrupt_while_a_detached_fleet_starts_ends_its_supervisor_too(tmp_path):
+    # A shell without job control has its background jobs ignore the interrupt, and so would this child of theirs.
     program = f"""
+import signal
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from {start_detached.__module__} import start_detached
 start_detached(Path({str(tmp_path)!r}), plan={named(plans.quiet)!r})
 """
