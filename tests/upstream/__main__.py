@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from tests.upstream.setups import ONE, THREE, SetUp
 from tests.upstream.source import ROOT, SourceUnavailable, celery_tests
 
 FOLDER = ROOT / "var" / "upstream"
+LOGS = FOLDER / "logs"
 PARTS = 3
 """Runs of each set-up side by side: the tests spend their time waiting."""
 
@@ -32,11 +34,12 @@ def main(options: Sequence[str]) -> int:
     Returns:
         The exit code: 1 when a test fails over three brokers alone and nothing excuses it.
     """
+    shutil.rmtree(LOGS, ignore_errors=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console()
     source = celery_tests(FOLDER)
     with ExitStack() as stack:
-        console.print(f"Starting the servers; logs are in {FOLDER / 'logs'}")
+        console.print(f"Starting the servers; logs are in {LOGS}")
         rounds = Rounds({setup: runs_on(setup, source, stack) for setup in (ONE, THREE)})
         comparison = rounds.play(options)
         save_report(rounds, FOLDER / "report.json")
@@ -48,7 +51,7 @@ def runs_on(setup: SetUp, source: Path, stack: ExitStack) -> list[TestRun]:
     """Start the servers for every part of the tests on a set-up."""
     runs = []
     for part in range(1, PARTS + 1):
-        logs = private_folder(FOLDER / "logs" / f"{setup.name.replace(' ', '-')}-{part}")
+        logs = private_folder(LOGS / f"{setup.name.replace(' ', '-')}-{part}")
         runs.append(TestRun(setup, source, logs, stack.enter_context(setup.servers(source, logs))))
         stack.callback(runs[-1].stop)
     return runs

@@ -9,7 +9,8 @@ import pytest
 from celery.contrib.testing import app as testing_app
 from celery.contrib.testing.manager import Manager
 
-from tests.upstream.three_brokers import fleet, worker_name
+from tests.upstream.queues import worker_name
+from tests.upstream.three_brokers import fleet
 
 SETS_APP_CURRENT = "ZZZZ_set_app_current"
 """Celery's fixture that makes the app current, and then insists that it has no queue but ``celery``."""

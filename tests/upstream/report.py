@@ -23,12 +23,14 @@ def print_report(rounds: Rounds, console: Console) -> None:
         table.add_row(outcome.name.replace("_", " ").lower(), *map(str, row))
     console.print(table)
     for test in comparison.excused:
-        console.print(f"Needs a single worker: {test}\n  {comparison.premises[test]}", markup=False)
+        console.print(f"Needs a single worker: {test}\n  {comparison.premises[test]}", markup=False, soft_wrap=True)
     for setup, tests in flaky(rounds).items():
         if tests:
-            console.print(f"Passed at a second or third try on {setup}: {', '.join(tests)}", markup=False)
+            console.print(
+                f"Passed at a second or third try on {setup}: {', '.join(tests)}", markup=False, soft_wrap=True
+            )
     for test in comparison.regressions:
-        console.print(f"Fails over three brokers alone: {test}", style="bold red", markup=False)
+        console.print(f"Fails over three brokers alone: {test}", style="bold red", markup=False, soft_wrap=True)
     console.print(f"Regressions: {len(comparison.regressions)}")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from services.core.local.errors import NotInstalled
 from services.core.local.ports import LOOPBACK, free_ports, listens
 from services.core.local.processes import ChildProcess
-from services.core.local.service import Service
+from services.core.local.service import Service, wait_until_ready
 from shared.settings import child_environment
 from tests.upstream.source import ROOT
 
@@ -52,13 +53,14 @@ class Worker(Service):
 
     grace = 15.0
 
-    def __init__(self, app: str, name: str, *arguments: str, logs: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, app: str, name: str, queue: str, logs: Path, environment: Mapping[str, str]) -> None:
         self.name = name
-        options = ["--hostname", name, "--pool", "prefork", "--concurrency", "1", "--loglevel", "INFO"]
-        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+        pool = ["--pool", "prefork", "--concurrency", "1"]
+        alone = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+        named = ["--hostname", name, "--queues", queue, "--loglevel", "INFO"]
         self._worker = ChildProcess(
             name,
-            [sys.executable, "-m", "celery", "-A", app, "worker", *options, *quiet, *arguments],
+            [sys.executable, "-m", "celery", "-A", app, "worker", *named, *pool, *alone],
             log=logs / f"{name}.log",
             environment=environment,
             folder=ROOT,
@@ -72,3 +74,18 @@ class Worker(Service):
     def is_ready(self) -> bool:
         """Tell whether it consumes."""
         return " ready." in self._worker.output()
+
+
+@contextmanager
+def side_by_side(services: Sequence[Service]) -> Iterator[None]:
+    """Have services ready for the length of a ``with`` block; they start and stop together."""
+    try:
+        for service in services:
+            service.launch()
+        wait_until_ready(services, Service.start_seconds)
+        yield
+    finally:
+        for service in services:
+            service.terminate()
+        for service in services:
+            service.stop()

@@ -12,8 +12,11 @@ from services.core.local.brokers import LocalRabbitMQ
 from services.core.local.ports import LOOPBACK
 from shared.names import BrokerName
 from shared.settings import child_environment
-from tests.upstream.servers import OpenRedis, Worker
+from tests.upstream.queues import queue_name, worker_name
+from tests.upstream.servers import OpenRedis, Worker, side_by_side
 from tests.upstream.source import ROOT
+
+APPS = __package__
 
 RESULTS, DEFAULT, CRITICAL = range(3)
 """Databases of Redis: Celery's tests look for what their tasks wrote in database 0."""
@@ -36,7 +39,7 @@ def one_broker(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
     with ExitStack() as stack:
         redis = stack.enter_context(OpenRedis(logs))
         environment = environment_of_tests(source, redis, broker=redis.url(RESULTS))
-        stack.enter_context(Worker("tests.upstream.one_broker", "one@upstream", logs=logs, environment=environment))
+        stack.enter_context(Worker(f"{APPS}.one_broker", "one@upstream", "celery", logs, environment))
         yield environment
 
 
@@ -54,10 +57,11 @@ def three_brokers(source: Path, logs: Path) -> Iterator[Mapping[str, str]]:
             "YARD_BROKER_CRITICAL_URL": redis.url(CRITICAL),
             "YARD_BROKER_BATCH_URL": rabbitmq.url,
         }
-        for broker in BrokerName:
-            queues = ("--queues", f"upstream.{broker}")
-            app = "tests.upstream.three_brokers"
-            stack.enter_context(Worker(app, f"{broker}@upstream", *queues, logs=logs, environment=environment))
+        workers = [
+            Worker(f"{APPS}.three_brokers", worker_name(broker), queue_name(broker), logs, environment)
+            for broker in BrokerName
+        ]
+        stack.enter_context(side_by_side(workers))
         yield environment
 
 

@@ -1,4 +1,4 @@
-"""Celery's test tasks as a fleet: one queue on each of three brokers, and the tasks dealt out over them by name."""
+"""Celery's test tasks as a fleet: they are dealt out by name over three brokers."""
 
 from __future__ import annotations
 
@@ -15,22 +15,12 @@ from celery import Celery
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
 from shared.names import BrokerName
-from shared.queues import QueueSpec, rabbitmq_queue, redis_queue
 from shared.routing import TaskSpec
+from tests.upstream.queues import QUEUES
 
 CALL = re.compile(r"(\w+)\.(?:s|si|delay|apply_async|signature)\(")
 
 tasks = import_module("t.integration.tasks")
-
-
-def queue_of(broker: str) -> str:
-    """Return the name of the one queue on a broker."""
-    return f"upstream.{broker}"
-
-
-def worker_name(broker: str) -> str:
-    """Return the node name of the one worker on a broker."""
-    return f"{broker}@upstream"
 
 
 def task_names() -> list[str]:
@@ -47,14 +37,6 @@ def task_names() -> list[str]:
     return sorted(names, key=lambda name: (-calls[name.rpartition(".")[2]], name))
 
 
-QUEUES = [
-    QueueSpec(queue=declare(queue_of(broker), "upstream"), broker=broker, service="upstream", concurrency=1)
-    for broker, declare in (
-        (BrokerName.CRITICAL, redis_queue),
-        (BrokerName.BATCH, rabbitmq_queue),
-        (BrokerName.DEFAULT, redis_queue),
-    )
-]
 TASKS = [TaskSpec(name, queue.name) for name, queue in zip(task_names(), cycle(QUEUES), strict=False)]
 
 
