@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -35,6 +35,9 @@ from shared.results import BACKENDS
 from shared.routing import RoutingTable, TaskSpec
 from shared.usage_errors import as_usage_error
 
+if TYPE_CHECKING:
+    from shared.testing.recording import Recorder
+
 
 class FleetCelery(Celery):
     """A Celery app over several brokers, each of which owns some of the queues.
@@ -58,6 +61,7 @@ class FleetCelery(Celery):
     """
 
     amqp_cls = "shared.publishing:FleetAMQP"
+    control_cls = "shared.control:FleetControl"
     task_cls = "shared.task:FleetTask"
 
     amqp: FleetAMQP
@@ -87,6 +91,8 @@ class FleetCelery(Celery):
             str(default_queue or self.default_worker_queues[0]),
         )
         self.subscribers = Subscribers()
+        self.recorder: Recorder | None = None
+        """Takes what is published in the place of the brokers; ``shared.testing.recording`` sets it."""
         self._joined: Broker | None = None
         super().__init__(main, **{"set_as_current": False, **options})
         self._conf = self._unread_settings()
@@ -142,7 +148,7 @@ class FleetCelery(Celery):
         self._joined = self.brokers[self.routing.the_one_broker(queues)]
 
     def on_broker(self, alias_or_url: str) -> Any:
-        """Send remote control commands to the workers of one broker, for the length of a ``with`` block.
+        """Send remote control commands to the workers of one broker alone, for the length of a ``with`` block.
 
         Raises:
             UnknownBroker: The fleet has no such broker.
@@ -163,11 +169,15 @@ class FleetCelery(Celery):
         """
         self._refuse_unknown(name)
         with publication():
+            if self.recorder is not None:
+                return self.recorder.send(super().send_task, name, *args, **options)
             return super().send_task(name, *args, **options)
 
     def producer_or_acquire(self, producer: Any = None) -> Any:
         """Return a context with the given producer, or one of the right broker where it is of another."""
         broker = broker_of_publication()
+        if self.recorder is not None:
+            return self.recorder.producer(broker or self.broker)
         if producer is not None and broker is not None and place_of(producer.connection) != broker.place:
             producer = None
         return super().producer_or_acquire(producer)
@@ -191,6 +201,11 @@ class FleetCelery(Celery):
         self._ensure_after_fork()
         producers: ProducerPool = self.amqp.producer_pool
         return producers.connections
+
+    @property
+    def backend(self) -> Any:
+        """The result store, in whose place a recording (see ``shared.testing``) puts one that keeps nothing."""
+        return super().backend if self.recorder is None else self.recorder.backend
 
     @cached_property
     def Worker(self) -> type:  # noqa: N802

@@ -1,0 +1,78 @@
+"""Remote control over the whole fleet: what Celery broadcasts goes to the workers of every broker."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from celery.app.control import Control
+from kombu.exceptions import OperationalError
+
+from shared.brokers import Broker
+from shared.publishing import broker_of_publication, place_of, publication
+
+if TYPE_CHECKING:
+    from shared.celery_app import FleetCelery
+
+logger = logging.getLogger(__name__)
+
+CONNECT_WITHIN_SECONDS = 4.0
+"""kombu tries for ever to reach a broker for a broadcast; here it gives up, and the other brokers are told."""
+
+
+class FleetControl(Control):
+    """Celery's remote control (``revoke``, ``inspect``, ``rate_limit``, ``ping`` …) over every broker at once.
+
+    A connection that is handed in, or ``app.on_broker(alias)``, keeps a command to one broker.
+    """
+
+    app: FleetCelery
+
+    def broadcast(self, *args: Any, connection: Any = None, **options: Any) -> Any:
+        """Send a command to the workers of all brokers, and return all their replies where some are asked for.
+
+        A broker that is out of reach is logged and left out: the others are told all the same.
+
+        Args:
+            args: What ``Control.broadcast`` takes.
+            connection: A connection to the one broker whose workers are meant.
+            options: What ``Control.broadcast`` takes; ``limit`` counts for each broker by itself.
+
+        Returns:
+            The replies, one dictionary for each worker, or ``None`` when none are asked for.
+
+        Raises:
+            kombu.exceptions.OperationalError: No broker could be reached; nobody was told.
+        """
+        if connection is not None:
+            # Celery would read the replies there, and publish the command on the home broker.
+            with publication(self.app.brokers.at(place_of(connection))):
+                return super().broadcast(*args, connection=connection, **options)
+        if broker_of_publication() is not None:
+            return super().broadcast(*args, **options)
+        brokers = list(self.app.brokers.values())
+        # All at once: each may wait its whole time limit for replies.
+        with ThreadPoolExecutor(len(brokers)) as pool:
+            answers = list(pool.map(lambda broker: self._broadcast_on(broker, *args, **options), brokers))
+        if all(isinstance(answer, OperationalError) for answer in answers):
+            raise next(iter(answers))
+        replies = [reply for answer in answers if isinstance(answer, list) for reply in answer]
+        return replies if options.get("reply") else None
+
+    def _broadcast_on(self, broker: Broker, *args: Any, **options: Any) -> Any:
+        """Broadcast on one broker; return its replies, or the error when it is out of reach."""
+        with publication(broker):
+            try:
+                with self.app.connection_or_acquire() as connection:
+                    connection.ensure_connection(max_retries=1, timeout=CONNECT_WITHIN_SECONDS)
+                    return super().broadcast(*args, connection=connection, **options)
+            except (OperationalError, *_lost_connection(self.app, broker)) as error:
+                logger.warning("Broker %s was not told of a remote control command: %s", broker, type(error).__name__)
+                return OperationalError(f"Broker {broker} is out of reach.")
+
+
+def _lost_connection(app: FleetCelery, broker: Broker) -> tuple[type[Exception], ...]:
+    """Return the errors with which a broker's client tells that the connection is gone."""
+    errors: tuple[type[Exception], ...] = app.connection_for_write(broker.alias).connection_errors
+    return errors

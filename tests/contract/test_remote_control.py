@@ -1,0 +1,84 @@
+"""Remote control reaches the workers of every broker from any app of the fleet."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+
+import pytest
+from celery.exceptions import TaskRevokedError
+from kombu.exceptions import OperationalError
+from pydantic import SecretStr
+
+from shared.brokers import Broker, Brokers, switchyard_brokers
+from shared.celery_app import FleetCelery
+from shared.queues import Pool
+from tests.fixtures.workers import WorkerProcess
+from tests.fleet import tasks  # noqa: F401 - registers them
+from tests.fleet.app import app
+from tests.fleet.inspection import wait_for
+from tests.fleet.tables import BROKERS, QUEUES, served
+
+NODES = {broker: f"{broker}.control@test" for broker in BROKERS}
+NOBODY_LISTENS = "127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def workers(brokers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workers")
+    with ExitStack() as stack:
+        started = []
+        for broker, node in NODES.items():
+            options = (f"-Q{served(broker, Pool.PREFORK)}", "-c1", f"-n{node}", "--without-mingle")
+            started.append(WorkerProcess("tests.fleet.app", *options, log=folder / f"{broker}.log", ready=False))
+            stack.callback(started[-1].stop)
+        for worker in started:
+            worker.wait_until_ready()
+        yield
+
+
+def test_replies_of_all_brokers_are_merged(workers):
+    replies = app.control.ping(timeout=5, limit=1)
+    assert {node for reply in replies for node in reply} == set(NODES.values())
+    assert set(app.control.inspect(timeout=3).active_queues()) == set(NODES.values())
+
+
+def test_one_broker_alone_can_be_asked(workers):
+    with app.on_broker("batch"):
+        assert app.control.ping(timeout=5, limit=1) == [{NODES["batch"]: {"ok": "pong"}}]
+    with app.connection_for_write("critical") as connection:
+        assert app.control.ping(timeout=5, limit=1, connection=connection) == [{NODES["critical"]: {"ok": "pong"}}]
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_revoke_reaches_what_runs_and_what_waits_on_any_broker(workers, broker):
+    running, waiting = (app.send_task("try.sleep", (3600,), queue=served(broker, Pool.PREFORK)) for _ in range(2))
+    inspect = app.control.inspect([NODES[broker]], timeout=1)
+    wait_for(lambda: any((inspect.active() or {}).values()), "a task to run")
+    waiting.revoke()
+    running.revoke(terminate=True)
+    for result in (running, waiting):
+        with pytest.raises(TaskRevokedError):
+            result.get(timeout=30)
+
+
+def fleet_without(*lost: str) -> FleetCelery:
+    """The fleet of the tests, some of whose brokers are not there."""
+
+    def brokers() -> Brokers:
+        there = switchyard_brokers()
+        gone = {alias: SecretStr(f"{there[alias].kind}://{NOBODY_LISTENS}/{n}") for n, alias in enumerate(lost)}
+        return Brokers([Broker(alias, gone.get(alias, broker.url)) for alias, broker in there.items()])
+
+    return FleetCelery("try", brokers=brokers, queues=QUEUES, home="default")
+
+
+def test_a_broker_out_of_reach_does_not_keep_the_others_from_being_told(workers, caplog):
+    with fleet_without("critical", "batch") as half, caplog.at_level(logging.WARNING, logger="shared.control"):
+        assert half.control.ping(timeout=5, limit=1) == [{NODES["default"]: {"ok": "pong"}}]
+    assert {"Broker critical", "Broker batch"} <= {" ".join(r.getMessage().split()[:2]) for r in caplog.records}
+
+
+def test_a_command_that_reaches_no_broker_is_an_error(brokers):
+    with fleet_without(*BROKERS) as nowhere, pytest.raises(OperationalError, match="out of reach"):
+        nowhere.control.revoke("some-task")
