@@ -19,7 +19,7 @@ from tests.fleet.app import app
 from tests.fleet.inspection import wait_for
 from tests.fleet.tables import BROKERS, QUEUES, served
 
-NODES = {broker: f"{broker}.control@test" for broker in BROKERS}
+NODES: dict[str, str] = {broker: f"{broker}.control@test" for broker in BROKERS}
 NOBODY_LISTENS = "127.0.0.1:9"
 
 
