@@ -34,12 +34,13 @@ PUBLISHED_AT_HEADER = "published_at"
 
 
 class Publication:
-    """One publish on its way, and the broker that it goes to once its queue is known."""
+    """One publish on its way: its queue, and the owner of that, once they are known."""
 
-    __slots__ = ("broker",)
+    __slots__ = ("broker", "queue")
 
     def __init__(self, broker: Broker | None = None) -> None:
         self.broker = broker
+        self.queue: str | None = None
 
 
 _publication: ContextVar[Publication | None] = ContextVar("publication", default=None)
@@ -60,6 +61,12 @@ def broker_of_publication() -> Broker | None:
     """Return the broker of the publish that is under way here, if there is one and it is known."""
     cell = _publication.get()
     return cell.broker if cell else None
+
+
+def queue_of_publication() -> str | None:
+    """Return the queue of the publish that is under way here, if there is one and it is known."""
+    cell = _publication.get()
+    return cell.queue if cell else None
 
 
 class ProducerPools:
@@ -164,7 +171,7 @@ class FleetRouter(Router):
         priority = options.get("priority")
         options["priority"] = self._default_priority(name) if priority is None else checked(priority)
         if (cell := _publication.get()) is not None:
-            cell.broker = self.app.brokers[owner]
+            cell.broker, cell.queue = self.app.brokers[owner], str(options["queue"].name)
         return options
 
     def expand_destination(self, route: str | dict[str, Any]) -> dict[str, Any]:
@@ -207,6 +214,16 @@ class FleetRouter(Router):
 
 class FleetConnection(Connection):
     """A kombu connection that shows itself as ``redis://…`` also where the transport is one of ours."""
+
+    @property
+    def qos_semantics_matches_spec(self) -> bool:
+        """Whether a worker may raise its prefetch for one consumer alone, which no RabbitMQ since 3.3 allows.
+
+        kombu 5.7 says that RabbitMQ 4 does (kombu#2481, kombu#2665).  A worker there would stop taking messages
+        once it holds as many with a countdown as it has processes.
+        """
+        matches: bool = self.transport.driver_type != "amqp" and super().qos_semantics_matches_spec
+        return matches
 
     def as_uri(self, *args: Any, **options: Any) -> str:
         """Return the URL, with stars for its password unless it is asked for."""
