@@ -129,11 +129,11 @@ def outcomes() -> str:
 def worker_metrics() -> str:
     """Tell what a worker serves, by counting one of each event."""
     registry = worker_registry()
-    metrics = WorkerMetrics("host", registry)
+    metrics = WorkerMetrics("host", registry, lambda: True)
     metrics.on_event(events.TaskStarted("task", "queue", "broker", 0.0))
     for outcome in events.Outcome:
         metrics.on_event(events.TaskEnded("task", "queue", "broker", outcome, 0.0, None))
-    return metric_table(family for family in registry.collect() if family.name.startswith("celery_"))
+    return metric_table(family for family in registry.collect() if family.name.startswith(("celery_", "switchyard_")))
 
 
 def observer_metrics() -> str:

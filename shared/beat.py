@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery.beat import PersistentScheduler
+
+from shared.health import clock
+from shared.heartbeat import Heartbeat, Look
+from shared.settings import load_settings
+
+TICK_EVERY_SECONDS = 5.0
+LIVE_WITHIN_SECONDS = 90.0
+"""How old the last tick of beat may be beyond its longest sleep: a publish to a silent broker takes its time."""
 
 
 class FleetScheduler(PersistentScheduler):
@@ -13,3 +23,30 @@ class FleetScheduler(PersistentScheduler):
     """
 
     producer = None
+
+
+class ReportingScheduler(FleetScheduler):
+    """Reports the health of beat, too: it is live and ready while its loop ticks."""
+
+    max_interval = TICK_EVERY_SECONDS
+
+    _heartbeat: Heartbeat | None = None
+    _ticked = 0.0
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        """Publish what is due, and report from the first tick on."""
+        self._ticked = clock()
+        if self._heartbeat is None:
+            within = LIVE_WITHIN_SECONDS + self.max_interval
+            self._heartbeat = Heartbeat("beat", self._look, load_settings().run_folder, within=within)
+            self._heartbeat.start()
+        return super().tick(*args, **options)
+
+    def close(self) -> None:
+        """Keep the schedule, and report no more."""
+        super().close()
+        if self._heartbeat is not None:
+            self._heartbeat.end()
+
+    def _look(self) -> Look:
+        return Look(self._ticked)

@@ -33,6 +33,7 @@ from shared.publishing import FleetAMQP, broker_of_publication, place_of, public
 from shared.queues import QueueSpec
 from shared.results import BACKENDS
 from shared.routing import RoutingTable, TaskSpec
+from shared.state import State, StateUrl
 from shared.usage_errors import as_usage_error
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class FleetCelery(Celery):
             by default.
         defaults: Celery settings, or a function that returns them when configuration is first read.
             ``app.conf`` and ``config_from_object`` win over them.
+        state: URL of a Redis database for what all processes of the fleet must agree on, or a function that
+            returns it when it is first needed.
         options: What ``Celery`` takes.  The app does not become current unless ``set_as_current`` says so.
 
     Raises:
@@ -78,9 +81,12 @@ class FleetCelery(Celery):
         service: str | None = None,
         default_queue: str | None = None,
         defaults: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        state: StateUrl | None = None,
         **options: Any,
     ) -> None:
         self._brokers = brokers
+        self._state = state
+        self.state = State(state)
         self._defaults = defaults or {}
         self.queue_table = table_of(queues)
         self.home = str(home or next(iter(self.queue_table.values())).broker)
@@ -230,6 +236,7 @@ class FleetCelery(Celery):
             "service": self.service,
             "default_queue": self.routing.default_queue,
             "defaults": self._defaults,
+            "state": self._state,
         }
 
     def _refuse_unknown(self, task: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
 from shared.names import BrokerName, ServiceName
 from shared.queues import QUEUES
 from shared.settings import load_settings
 from shared.tasks import TASKS
+from shared.worker.health import Health
 from shared.worker.metrics_server import MetricsServer
 
 HOME_BROKER = {
@@ -20,12 +23,18 @@ HOME_BROKER = {
 
 
 def switchyard_defaults() -> dict[str, Any]:
-    """Return the Celery settings that come from the environment: where results are kept, and how long."""
+    """Return Switchyard's Celery settings: where results are kept, how long, and a beat that reports its health."""
     settings = load_settings()
     return {
         "result_backend": settings.results_url.get_secret_value(),
         "result_expires": settings.results_expire_seconds,
+        "beat_scheduler": "shared.beat:ReportingScheduler",
     }
+
+
+def switchyard_state() -> SecretStr:
+    """Return the URL of the shared state, from the environment."""
+    return load_settings().state_url
 
 
 def switchyard_app(service: ServiceName, **options: Any) -> FleetCelery:
@@ -43,7 +52,8 @@ def switchyard_app(service: ServiceName, **options: Any) -> FleetCelery:
         home=HOME_BROKER[service],
         service=service,
         defaults=switchyard_defaults,
+        state=switchyard_state,
         **options,
     )
-    app.steps["worker"].add(MetricsServer)
+    app.steps["worker"].update({Health, MetricsServer})
     return app

@@ -6,10 +6,11 @@ Names and labels are those of celery-exporter, so that its dashboards and alert 
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http.server import HTTPServer
-from typing import NamedTuple
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +27,7 @@ from prometheus_client.registry import Collector
 
 from shared.depths import BrokerDepths, QueueDepth
 from shared.events import Event, Outcome, TaskEnded, TaskStarted
+from shared.health import Verdict
 
 LABELS = ("name", "hostname", "queue_name", "broker")
 SCRAPE_WITHIN_SECONDS = 5.0
@@ -39,9 +41,11 @@ class WorkerMetrics:
 
     Args:
         hostname: The part of the worker's node name after the ``@``.
+        registry: What the metrics belong to.
+        ready: Is asked at each scrape whether the worker is ready.
     """
 
-    def __init__(self, hostname: str, registry: CollectorRegistry) -> None:
+    def __init__(self, hostname: str, registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
         self._hostname = hostname
         self._started = Counter("celery_task_started", "Executions handed to the pool.", LABELS, registry=registry)
         self._ended = {
@@ -71,6 +75,12 @@ class WorkerMetrics:
             "celery_worker_tasks_active", "Executions running now.", ("hostname",), registry=registry
         ).labels(hostname)
         Gauge("celery_worker_up", "1 while the worker runs.", ("hostname",), registry=registry).labels(hostname).set(1)
+        Gauge(
+            "switchyard_worker_ready",
+            "1 while the worker is connected and takes the work that waits.",
+            ("hostname",),
+            registry=registry,
+        ).labels(hostname).set_function(ready)
 
     def on_event(self, event: Event) -> None:
         """Count one event."""
@@ -139,9 +149,29 @@ def worker_registry() -> CollectorRegistry:
     return registry
 
 
-def serve(registry: CollectorRegistry, host: str, port: int) -> HTTPServer:
-    """Serve ``/metrics`` from a daemon thread; port 0 takes a free one, see ``server_port`` of the answer."""
+def serve(registry: CollectorRegistry, host: str, port: int, health: Callable[[], Verdict]) -> WSGIServer:
+    """Serve ``/metrics``, ``/health/live`` and ``/health/ready`` from a daemon thread.
+
+    Args:
+        registry: The metrics.
+        host: The address to listen on.
+        port: 0 takes a free one, see ``server_port`` of the answer.
+        health: Is asked for the health of this process; what is not live or not ready is a 503 with the reason.
+    """
     server, _ = start_http_server(port, addr=host, registry=registry)
+    metrics = server.get_app()
+
+    def metrics_or_health(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        question = environ["PATH_INFO"].removeprefix("/health/")
+        if question not in ("live", "ready"):
+            return metrics(environ, start_response)  # type: ignore[misc]
+        verdict = health()
+        good = verdict.live if question == "live" else verdict.ready
+        status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+        start_response(f"{status.value} {status.phrase}", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{verdict.why}\n".encode()]
+
+    server.set_app(metrics_or_health)
     return server
 
 

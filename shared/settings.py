@@ -1,14 +1,14 @@
 """The only reader of the environment: typed, frozen, checked before anything starts.
 
 Each setting is read from ``YARD_<NAME>`` in the environment, then from ``<home>/fleet.env`` (written by
-``yard up`` for the fleet that it started), then from the default here.  ``yard check`` prints what is
-in force.
+``yard up`` for the fleet that it started), then from the file ``yard_<name>`` in the folder of secrets, then from
+the default here.  ``yard check`` prints what is in force.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,6 +33,8 @@ class FleetSettings(BaseSettings):
 
     home: Path = Path("var")
     """Folder for everything that a fleet on one machine writes."""
+    secrets_dir: Path | None = None
+    """Folder with a file ``yard_<name>`` for each setting that the environment should not hold."""
 
     broker_default_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     broker_critical_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
@@ -72,6 +74,8 @@ class FleetSettings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
     """Port of ``/metrics`` of this process; 0 takes a free one, ``None`` serves none."""
+    run_dir: Path | None = None
+    """Folder where processes report their health; without it ``<home>/run``.  No two machines may share it."""
 
     @property
     def ledger_url(self) -> SecretStr:
@@ -83,22 +87,28 @@ class FleetSettings(BaseSettings):
         """The absolute folder below which all files of jobs lie."""
         return (self.storage_root or self.home / "storage").resolve()
 
+    @property
+    def run_folder(self) -> Path:
+        """The absolute folder where the processes of this machine report their health."""
+        return (self.run_dir or self.home / "run").resolve()
+
 
 @cache
 def load_settings() -> FleetSettings:
     """Read the settings once per process.
 
     Raises:
-        InvalidSettings: A variable is misspelt, or a value is of the wrong type or out of range; names each
-            setting, shows no value.
+        InvalidSettings: A variable or the file of a secret is misspelt, a file can't be read, or a value is of the
+            wrong type or out of range; names each setting, shows no value.
     """
-    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in FleetSettings.model_fields}
-    for name in os.environ:
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
-            raise InvalidSettings(f"There is no setting {name}.{did_you_mean(name, known)}")
     home = Path(os.environ.get(f"{ENVIRONMENT_PREFIX}HOME", "var"))
+    secrets_dir = os.environ.get(f"{ENVIRONMENT_PREFIX}SECRETS_DIR")
+    _refuse_misspelt(os.environ, ENVIRONMENT_PREFIX, str.upper)
+    _refuse_misspelt(_files_in(secrets_dir), ENVIRONMENT_PREFIX.lower(), str.lower)
     try:
-        return FleetSettings(_env_file=home / FLEET_ENV_FILE)
+        return FleetSettings(_env_file=home / FLEET_ENV_FILE, _secrets_dir=secrets_dir)
+    except OSError as error:
+        raise InvalidSettings(f"YARD_SECRETS_DIR: a file can't be read: {error.strerror}.") from None
     except ValidationError as error:
         raise InvalidSettings(
             "; ".join(
@@ -106,6 +116,22 @@ def load_settings() -> FleetSettings:
                 for line in error.errors(include_input=False, include_url=False)
             )
         ) from None
+
+
+def _refuse_misspelt(given: Iterable[str], prefix: str, spelt: Callable[[str], str]) -> None:
+    known = {spelt(f"{prefix}{name}") for name in FleetSettings.model_fields}
+    for name in given:
+        if name.startswith(prefix) and name not in known:
+            raise InvalidSettings(f"There is no setting {name}.{did_you_mean(name, known)}")
+
+
+def _files_in(folder: str | None) -> list[str]:
+    if folder is None:
+        return []
+    try:
+        return [path.name.lower() for path in Path(folder).iterdir()]
+    except OSError as error:
+        raise InvalidSettings(f"YARD_SECRETS_DIR: the folder {folder!r} can't be read: {error.strerror}.") from None
 
 
 def child_environment(overrides: Mapping[str, str] | None = None, *, without: tuple[str, ...] = ()) -> dict[str, str]:

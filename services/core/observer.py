@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 
 from shared.brokers import switchyard_brokers
 from shared.depths import measured_by
+from shared.health import clock
+from shared.heartbeat import Heartbeat, Look
 from shared.metrics import DepthCollector, serve, worker_registry
 from shared.queues import QUEUES
 from shared.settings import load_settings
@@ -14,6 +18,7 @@ from shared.settings import load_settings
 logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+ANSWER_WITHIN_SECONDS = 5.0
 
 
 def run() -> None:
@@ -23,10 +28,41 @@ def run() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     registry = worker_registry()
     registry.register(DepthCollector(measured_by(switchyard_brokers(settings), QUEUES)))
-    server = serve(registry, settings.metrics_host, settings.metrics_port or 0)
+    served = Served(settings.metrics_host)
+    heartbeat = Heartbeat("observer", served.look, settings.run_folder)
+    server = serve(registry, settings.metrics_host, settings.metrics_port or 0, lambda: heartbeat.verdict)
+    served.port = server.server_port
+    heartbeat.start()
     logger.info("Depths at http://%s:%s/metrics", settings.metrics_host, server.server_port)
     try:
         signal.sigwait(STOP_SIGNALS)
     finally:
+        heartbeat.end()
         server.shutdown()
         server.server_close()
+
+
+class Served:
+    """Asks this process for an answer over HTTP, as others do; the loop that has to turn is the server's.
+
+    Args:
+        host: Where it listens.
+    """
+
+    port = 0
+    """The port, once it is known."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._answered = clock()
+
+    def look(self) -> Look:
+        """Tell when it last answered."""
+        with closing(HTTPConnection(self._host, self.port, timeout=ANSWER_WITHIN_SECONDS)) as connection:
+            try:
+                connection.request("GET", "/health/live")
+                connection.getresponse().read()
+                self._answered = clock()
+            except (OSError, HTTPException) as error:
+                logger.warning("It does not answer itself: %s", type(error).__name__)
+        return Look(self._answered)

@@ -3,15 +3,82 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer
 
+from shared.health import clock
+from shared.worker.intake import Intake
+
 logger = logging.getLogger(__name__)
+
+TURN_EVERY_SECONDS = 1.0
 
 
 class FleetConsumer(Consumer):
-    """Consumes only queues that this worker's broker owns, also when remote control asks for others."""
+    """Consumes only queues that this worker's broker owns, and notes that its loop turns and what it takes."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.turned = clock()
+        """When the loop last turned; while there is no connection, when it last saw to getting one."""
+        self.consuming = False
+        """Whether it consumes over a connection that stands, as far as it knows."""
+        self.intake = Intake()
+        super().__init__(*args, **options)
+
+    def turn(self) -> None:
+        """Note that the loop turns."""
+        self.turned = clock()
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Have the loop of prefork, threads and solo note its turns; Celery drops this timer with the connection."""
+        super().register_with_event_loop(hub)
+        hub.timer.call_repeatedly(TURN_EVERY_SECONDS, self.turn)
+
+    def perform_pending_operations(self) -> None:
+        """Note a turn of the loop that has no hub, that of gevent: it comes by here every 2 seconds at most."""
+        self.turn()
+        super().perform_pending_operations()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes; every second of waiting for the next try is a turn."""
+        ensure = conn.ensure_connection
+
+        def ensure_and_turn(*args: Any, callback: Callable[[], None], **options: Any) -> Any:
+            def turn_and_call() -> None:
+                self.turn()
+                callback()
+
+            return ensure(*args, callback=turn_and_call, **options)
+
+        conn.ensure_connection = ensure_and_turn
+        try:
+            return super().ensure_connected(conn)
+        finally:
+            del conn.ensure_connection
+
+    def on_ready(self) -> None:
+        """Note that it consumes, after each connect."""
+        self.intake.start_anew()
+        self.consuming = True
+        super().on_ready()
+
+    def on_close(self) -> None:
+        """Note that the connection is gone."""
+        self.consuming = False
+        super().on_close()
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """Return what handles a delivery, and counts it first."""
+        handle = super().create_task_handler(*args, **options)
+
+        def count_and_handle(message: Any) -> Any:
+            queue, _ = self.app.amqp.origin(message.delivery_info)
+            self.intake.take(queue, message)
+            return handle(message)
+
+        return count_and_handle
 
     def add_task_queue(self, queue: str, *args: Any, **options: Any) -> None:
         """Begin to consume a queue, as ``celery control add_consumer`` asks; refuse one of another broker."""

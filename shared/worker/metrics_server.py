@@ -1,40 +1,42 @@
-"""A worker's own ``/metrics``, served by its parent process."""
+"""A worker's own ``/metrics`` and ``/health``, served by its parent process."""
 
 from __future__ import annotations
 
 import logging
-from http.server import HTTPServer
 from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 from celery import bootsteps
 from celery.utils.nodenames import nodesplit
 
 from shared.metrics import WorkerMetrics, serve, worker_registry
 from shared.settings import load_settings
+from shared.worker.health import Health
 
 logger = logging.getLogger(__name__)
 
 
 class MetricsServer(bootsteps.StartStopStep):
-    """Serves the metrics of a worker, when the setting ``metrics_port`` says where.
+    """Serves the metrics and the health of a worker, when the setting ``metrics_port`` says where.
 
-    It starts after the pool, so that no child process is forked from a parent with a server thread.
+    It starts after the pool, as ``Health`` does, so that no child process is forked from a parent with a server thread.
     """
 
-    requires = ("celery.worker.components:Pool",)
+    requires = (Health,)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self._server: HTTPServer | None = None
+        self._server: WSGIServer | None = None
         self.enabled = load_settings().metrics_port is not None
 
     def start(self, worker: Any) -> None:
         """Subscribe to the worker's events and begin to serve."""
         settings = load_settings()
         registry = worker_registry()
-        metrics = WorkerMetrics(nodesplit(worker.hostname)[1], registry)
+        health = worker.health
+        metrics = WorkerMetrics(nodesplit(worker.hostname)[1], registry, lambda: health.verdict.ready)
         worker.app.subscribers.add(metrics.on_event)
-        self._server = serve(registry, settings.metrics_host, settings.metrics_port or 0)
+        self._server = serve(registry, settings.metrics_host, settings.metrics_port or 0, lambda: health.verdict)
         logger.info("Metrics at http://%s:%s/metrics", settings.metrics_host, self._server.server_port)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002

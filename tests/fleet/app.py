@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
-from shared.fleet import switchyard_defaults
+from shared.fleet import switchyard_defaults, switchyard_state
 from shared.names import BrokerName
 from tests.fleet.tables import QUEUES, TASKS
 
@@ -17,6 +17,7 @@ def fleet(**options) -> FleetCelery:
         tasks=TASKS,
         home=BrokerName.DEFAULT,
         defaults=switchyard_defaults,
+        state=switchyard_state,
         **options,
     )
 

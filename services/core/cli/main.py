@@ -6,7 +6,14 @@ import sys
 
 import typer
 
-from services.core.cli import exit_codes, fleet_commands, process_commands, work_commands
+from services.core.cli import (
+    container_commands,
+    exit_codes,
+    fleet_commands,
+    health_commands,
+    process_commands,
+    work_commands,
+)
 from shared.errors import ConfigurationError, FleetError, PublishError
 
 app = typer.Typer(
@@ -21,7 +28,9 @@ app = typer.Typer(
 )
 fleet_commands.register(app)
 process_commands.register(app)
+health_commands.register(app)
 work_commands.register(app)
+container_commands.register(app)
 
 
 def main() -> None:

@@ -26,7 +26,9 @@ ENVELOPE_HEADER = "X-Envelope-To"
 """The header, first in each kept message, that holds the recipients of the envelope."""
 
 
-def run(folder: Path, host: str = "127.0.0.1", port: int = 0, port_file: Path | None = None) -> None:
+def run(
+    folder: Path, host: str = "127.0.0.1", port: int = 0, port_file: Path | None = None, *, answer_after: float = 0.0
+) -> None:
     """Take mail until SIGTERM or SIGINT comes.
 
     A message is answered with 250 when its file is there; a file is there whole or not at all.
@@ -36,16 +38,18 @@ def run(folder: Path, host: str = "127.0.0.1", port: int = 0, port_file: Path | 
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         port_file: Gets the port, in decimal, once the server listens.
+        answer_after: Seconds until the answer to a message, as of a relay that is busy or far away.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_serve(folder, host, port, port_file))
+    asyncio.run(_serve(Catcher(folder, answer_after), host, port, port_file))
 
 
 class Catcher:
     """What the server does with recipients and messages; the handler that aiosmtpd calls."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, answer_after: float = 0.0) -> None:
         self._folder = folder
+        self._answer_after = answer_after
         self._tries: Counter[str] = Counter()
         self._last = 0
 
@@ -71,6 +75,7 @@ class Catcher:
         unfinished = self._folder / f".{name}.tmp"
         unfinished.write_bytes(f"{ENVELOPE_HEADER}: {recipients}\r\n".encode() + content)
         unfinished.rename(self._folder / name)
+        await asyncio.sleep(self._answer_after)
         return f"250 OK, kept as {name}"
 
     def _next_name(self) -> str:
@@ -78,12 +83,12 @@ class Catcher:
         return f"{self._last:020}.eml"
 
 
-async def _serve(folder: Path, host: str, port: int, port_file: Path | None) -> None:
+async def _serve(catcher: Catcher, host: str, port: int, port_file: Path | None) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopped.set)
-    session = partial(SMTP, Catcher(folder), hostname="localhost", ident="Switchyard", enable_SMTPUTF8=True)
+    session = partial(SMTP, catcher, hostname="localhost", ident="Switchyard", enable_SMTPUTF8=True)
     server = await loop.create_server(session, host, port)
     if port_file is not None:
         _write_whole(port_file, str(server.sockets[0].getsockname()[1]))

@@ -40,3 +40,46 @@ def test_secrets_are_hidden(monkeypatch):
     monkeypatch.setenv("YARD_SMTP_PASSWORD", "open-sesame")
     monkeypatch.setenv("YARD_STATE_URL", "redis://:open-sesame@127.0.0.1/3")
     assert "open-sesame" not in repr(load_settings())
+
+
+@pytest.fixture
+def secrets(monkeypatch, tmp_path):
+    """The folder of secrets."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("YARD_SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_a_setting_is_read_from_its_file_in_the_folder_of_secrets(secrets):
+    (secrets / "yard_smtp_password").write_text("open-sesame\n")
+    (secrets / "somebody-elses").write_text("left alone")
+    password = load_settings().smtp_password
+    assert password is not None
+    assert password.get_secret_value() == "open-sesame"
+
+
+def test_the_environment_wins_over_the_file_of_a_secret(secrets, monkeypatch):
+    (secrets / "yard_smtp_port").write_text("2525")
+    monkeypatch.setenv("YARD_SMTP_PORT", "2626")
+    assert load_settings().smtp_port == 2626
+
+
+def test_a_misspelt_secret_is_refused_with_the_right_spelling(secrets):
+    (secrets / "yard_smtp_pasword").write_text("open-sesame")
+    with pytest.raises(InvalidSettings, match="yard_smtp_password") as caught:
+        load_settings()
+    assert "open-sesame" not in str(caught.value)
+
+
+def test_a_bad_secret_is_refused_without_being_shown(secrets):
+    (secrets / "yard_smtp_port").write_text("open-sesame")
+    with pytest.raises(InvalidSettings, match="YARD_SMTP_PORT") as caught:
+        load_settings()
+    assert "open-sesame" not in str(caught.value)
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("YARD_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidSettings, match=r"YARD_SECRETS_DIR.*nowhere"):
+        load_settings()

@@ -1,0 +1,1 @@
+"""What the fleet in containers needs before it starts: its accounts, and a secret for each."""

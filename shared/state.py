@@ -1,0 +1,57 @@
+"""The fleet's shared state: a Redis database beside the brokers, for what all processes must agree on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import redis
+from pydantic import SecretStr
+
+from shared.errors import ConfigurationError
+
+ANSWER_WITHIN_SECONDS = 4.0
+"""A publish has five seconds in all; its part of shared state may take no longer than this."""
+
+StateUrl = SecretStr | Callable[[], SecretStr]
+
+
+class State:
+    """Gives out a client of the state database; safe in threads, and after a fork.
+
+    Args:
+        url: ``redis://…``, or a function that returns it when it is first needed; ``None`` for a fleet without one.
+    """
+
+    def __init__(self, url: StateUrl | None) -> None:
+        self._url = url
+        self._client: redis.Redis | None = None
+        self._pid = 0
+
+    @property
+    def configured(self) -> bool:
+        """Whether the fleet has a state database at all."""
+        return self._url is not None
+
+    @property
+    def client(self) -> redis.Redis:
+        """A client, whose commands fail within some seconds when the database does not answer.
+
+        Raises:
+            ConfigurationError: The fleet has no state database.
+        """
+        if self._client is None or self._pid != os.getpid():
+            self._client = self._connect()
+            self._pid = os.getpid()
+        return self._client
+
+    def _connect(self) -> redis.Redis:
+        if self._url is None:
+            raise ConfigurationError("This needs shared state: give FleetCelery state=, the URL of a Redis database.")
+        url = self._url() if callable(self._url) else self._url
+        return redis.Redis.from_url(
+            url.get_secret_value(),
+            socket_timeout=ANSWER_WITHIN_SECONDS,
+            socket_connect_timeout=ANSWER_WITHIN_SECONDS,
+            socket_keepalive=True,
+        )
