@@ -8,6 +8,10 @@ PREMISES: Mapping[str, str] = {
     "t/integration/test_tasks.py::test_tasks::test_expired": (
         "keeps the only worker busy with `sleeping`, so that `add` expires in the queue; here another worker is free"
     ),
+    "t/integration/test_tasks.py::test_tasks::test_revoked": (
+        "keeps the only worker busy with `sleeping`, so that `add` is revoked while it waits; here another worker is "
+        "free, and has run it by then"
+    ),
     "t/integration/test_tasks.py::test_tasks::test_task_sent_event_respects_publish_retry_limit": (
         "makes a producer of the app's own broker fail; here `add` is published with a producer of the broker it is on"
     ),
