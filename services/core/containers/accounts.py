@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.names import ServiceName
 from shared.queues import QUEUES
+from shared.transports.claims import HELD
 
 OBSERVER = "observer"
 """Measures queues, and changes nothing."""
@@ -27,7 +28,7 @@ ACCOUNTS = (*(service.value for service in ServiceName), OBSERVER, YARD, OPERATO
 EVERY_COMMAND = "+@all -@admin -@dangerous"
 OF_EVERY_PARTICIPANT = (
     "~_kombu.*",
-    "~unacked*",
+    "~fleet.*",
     "~*.reply.celery.pidbox*",
     "~celeryev*",
     "~celery-task-meta-*",
@@ -35,7 +36,8 @@ OF_EVERY_PARTICIPANT = (
     "~chord-unlock-*",
     "&*",
 )
-"""Keys of kombu and of Celery's result store, and every channel: Redis compares patterns to subscribe to literally."""
+"""Keys of kombu, of claims and shared state, of Celery's result store; and every channel, for Redis compares patterns
+that one subscribes to literally."""
 CLAIMS = "~claim:*"
 """Which mails went out: ``services/email_worker/claims.py``."""
 PING = "health"
@@ -85,7 +87,7 @@ def _redis_rules(account: str) -> list[str]:
     own = _queues_of(account)
     others = [spec.name for spec in QUEUES if spec.name not in own]
     if account == OBSERVER:
-        return [*_keys("%R~", others), "%R~unacked", "-@all +@connection +llen +hscan"]
+        return [*_keys("%R~", others), f"%R~{HELD}", "-@all +@connection +llen +hscan"]
     rules = [*_keys("~", own), *OF_EVERY_PARTICIPANT, EVERY_COMMAND]
     if account == ServiceName.EMAIL_WORKER:
         rules.append(CLAIMS)
