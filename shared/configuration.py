@@ -59,9 +59,7 @@ FIXED_TRANSPORT_OPTIONS = frozenset(
 TRANSPORT_OPTIONS: Mapping[BrokerKind, Mapping[str, Any]] = MappingProxyType(
     {
         BrokerKind.REDIS: {
-            # Longer than any time limit of the queue table, or running work would be handed out twice.
-            "visibility_timeout": 900,
-            # Above the second that a blocking pop waits; bounds every other command on a silent connection.
+            # Bounds every command on a silent connection.
             "socket_timeout": 10,
             "socket_connect_timeout": 4,
             "socket_keepalive": True,

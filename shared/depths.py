@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from shared.brokers import Broker, BrokerKind, Brokers
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.queues import QueueSpec
+from shared.transports.claims import HELD
 from shared.transports.redis import Channel
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class BrokerDepths(Protocol):
 
 
 class RedisDepths:
-    """Counts the lists of each priority, and what kombu keeps in ``unacked``."""
+    """Counts the lists of each priority, and the claims of workers."""
 
     def __init__(self, broker: Broker, queues: Sequence[str]) -> None:
         self.alias = broker.alias
@@ -84,9 +85,9 @@ class RedisDepths:
             depths.append(QueueDepth(queue, sum(by_priority.values()), held[queue], by_priority))
         return depths
 
-    def _held(self) -> Counter[str | None]:
+    def _held(self) -> Counter[str]:
         # A scan may give an entry twice, hence by delivery tag.
-        queues = {tag: _routing_key(entry) for tag, entry in self._client.hscan_iter(Channel.unacked_key, count=500)}
+        queues = {claim: _queue_of(entry) for claim, entry in self._client.hscan_iter(HELD, count=500)}
         return Counter(queues.values())
 
 
@@ -147,12 +148,9 @@ def measured_by(brokers: Brokers, queues: Iterable[QueueSpec]) -> list[BrokerDep
     ]
 
 
-def _routing_key(entry: bytes) -> str | None:
-    try:
-        _, _, routing_key = json.loads(entry)
-    except (ValueError, TypeError):
-        return None
-    return routing_key if isinstance(routing_key, str) else None
+def _queue_of(entry: bytes) -> str:
+    source = entry.partition(b"\n")[0].decode(errors="replace")
+    return source.rsplit(Channel.sep, 1)[0]
 
 
 def _ready(connection: Connection, queue: str) -> int | None:

@@ -1,27 +1,338 @@
-"""kombu's Redis transport with the fleet's scale of priorities."""
+"""kombu's Redis transport, which loses nothing: atomic claims with leases, and the fleet's scale of priorities.
+
+What is kombu's own: the format of messages, the lists, publishing, remote control, the poller.  What is ours: how a
+message is taken (``shared.transports.claims``), kept while its holder lives (``shared.transports.leases``), settled
+and given back.  A plain kombu publisher's messages are taken as promptly as our own.
+"""
 
 from __future__ import annotations
 
-from kombu.transport import redis
+import logging
+import time
+import zlib
+from typing import Any
+from uuid import uuid4
 
+import redis
+from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
+from kombu.utils.json import dumps, loads
+from kombu.utils.objects import cached_property
+
+from shared.dead_letters import Reason, unreadable_letter
 from shared.priorities import LEAST_URGENT, MOST_URGENT
+from shared.transports.claims import CLAIM, Claim, Claims, claim_arguments, read_claims
+from shared.transports.leases import LEASE_SECONDS, LeaseKeeper, mark_redelivered
+
+logger = logging.getLogger(__name__)
+
+ASK_AGAIN_SECONDS = 5.0
+"""How long a connection waits for the server to tell of a message before it asks all the same."""
+ANSWER_WITHIN_SECONDS = 10.0
+"""A connection on which a claim is not answered in this time is broken."""
+STANDSTILL_SECONDS = 30.0
+"""A process whose loop has not turned for so long holds nothing any more."""
+MOST_AT_ONCE = 64
+"""Messages in one claim; a loop that gets more at once leaves its other work waiting."""
+NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error)
+"""What decoding raises on bytes that kombu did not write."""
 
 
-class Channel(redis.Channel):
-    """Keeps a list for each of the ten priorities and polls the most urgent one first.
+class QoS(virtual.QoS):
+    """What a channel holds, within its prefetch window."""
+
+    channel: Channel
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a delivery; Redis knows of it since it was claimed."""
+        super().append(message, delivery_tag)
+        self.channel.leases.hold(delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Remove a message for good; one whose lease was lost is another holder's, and stays."""
+        self.channel.claims.settle(delivery_tag)
+        self._forget(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Remove a message for good, or put it back behind the others, marked as redelivered."""
+        if requeue:
+            self.channel.claims.give_back([(delivery_tag, self._marked(delivery_tag))], where="back")
+        else:
+            self.channel.claims.settle(delivery_tag)
+        self._forget(delivery_tag)
+
+    def restore_unacked(self) -> None:
+        """Put everything back that is held, in front and in its old order."""
+        self._flush()
+        held = list(self._delivered)
+        self.channel.claims.give_back([(tag, b"") for tag in reversed(held)], where="front")
+        for tag in held:
+            self.channel.leases.let_go(tag)
+        self._delivered.clear()
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: leases are watched by a thread."""
+
+    def _forget(self, delivery_tag: str) -> None:
+        self.channel.leases.let_go(delivery_tag)
+        super().ack(delivery_tag)
+
+    def _marked(self, delivery_tag: str) -> bytes:
+        message = self._delivered[delivery_tag]._raw  # noqa: SLF001 - as it came
+        return str(dumps(mark_redelivered(message))).encode()
+
+
+class Channel(kombu_redis.Channel):
+    """Takes messages by claims, from a list for each of ten priorities, the most urgent first.
 
     The value itself is not turned round: message properties stay true, and priority 0 stays in the list that
     bears the plain name of the queue, so that tools which measure that list go on working.
     """
 
+    QoS = QoS
     priority_steps = tuple(range(MOST_URGENT, LEAST_URGENT - 1, -1))
+    lease_seconds = LEASE_SECONDS
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "lease_seconds")
+
+    connection: Transport
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._owner = f"{uuid4().hex}:"
+        self._in_poll: Any = None
+        self._claimed = 0
+        self._asked_at: float | None = None
+        self._told = True
+        """Whether the server has something to say: the answer to a claim, not only that a list has changed."""
+        self._sources: list[str] = []
+        super().__init__(*args, **kwargs)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The claims in this channel's database."""
+        return Claims(self._create_client())
+
+    @property
+    def leases(self) -> LeaseKeeper:
+        """What renews the leases of this connection's claims."""
+        return self.connection.leases_of(self)
 
     def priority(self, n: int) -> int:
         """Return the step of a priority: itself."""
         return max(LEAST_URGENT, min(MOST_URGENT, n))
 
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
+        """Consume a queue; the first one that wants acknowledgements starts the keeping of leases."""
+        if not no_ack and queue not in self._fanout_queues:
+            self.leases.start()
+        answer = super().basic_consume(queue, no_ack, *args, **kwargs)
+        self._sources = []
+        return answer
 
-class Transport(redis.Transport):
+    def _basic_cancel(self, consumer_tag: str) -> Any:
+        answer = super()._basic_cancel(consumer_tag)
+        self._sources = []
+        return answer
+
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
+        """Take one message, if there is one."""
+        message = super().basic_get(queue, no_ack=no_ack, **kwargs)
+        if message is not None and no_ack:
+            self.claims.settle(message.delivery_tag)
+        return message
+
+    def look_after_claim(self) -> None:
+        """Ask again where the last question is stale; called at each turn of the loop.
+
+        Raises:
+            redis.ConnectionError: The server has not answered for too long; the connection is broken.
+        """
+        if not self._in_poll or self._asked_at is None:
+            return
+        waited = time.monotonic() - self._asked_at
+        if self._told:
+            if waited > ANSWER_WITHIN_SECONDS:
+                self.client.connection.disconnect()
+                raise redis.ConnectionError(f"Redis has not answered for {waited:.0f} s.")
+        elif (waited > ASK_AGAIN_SECONDS or not self._sources) and self.qos.can_consume():
+            self._brpop_start()
+
+    def close(self) -> None:
+        """Give back what is held, and close."""
+        if self._in_poll and not self.closed:
+            self._abandon_claim()
+        self._in_poll = None
+        super().close()
+
+    def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002 - kombu's name and signature
+        """Send a claim, whose answer ``_brpop_read`` reads."""
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        self._sources = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        free = self.qos.can_consume_max_estimate()
+        limit = MOST_AT_ONCE if free is None else max(1, min(free, MOST_AT_ONCE))
+        keys, values = claim_arguments(self._sources, limit, self._owner, self._claimed, self.lease_seconds)
+        self._claimed += limit
+        self._in_poll = connection = self.client.connection
+        self._asked_at, self._told = time.monotonic(), True
+        question = ("EVALSHA", connection.claim_script, len(keys), *keys, *values)
+        connection.send_command(*question, check_health=False)  # an answer that is late is noticed all the same
+
+    def _brpop_read(self, **options: Any) -> bool:  # noqa: ARG002 - kombu's name and signature
+        """Read what the server says: messages, or that a list has changed.
+
+        Raises:
+            Empty: There was no message.
+        """
+        if not self._told:
+            self._read(push_request=True)
+            self._brpop_start()
+            raise kombu_redis.Empty
+        answer = self._read()
+        if not answer:
+            self._told = False  # it tells us when there is something
+            raise kombu_redis.Empty
+        self._in_poll = None
+        self._deliver_all(read_claims(answer))
+        return True
+
+    def _read(self, **options: Any) -> Any:
+        connection = self.client.connection
+        try:
+            return connection.read_response(disable_decoding=True, **options)
+        except redis.exceptions.NoScriptError:  # somebody flushed the scripts
+            connection.disconnect()
+            raise redis.ConnectionError(
+                "The scripts are gone; they are loaded again with the next connection."
+            ) from None
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+
+    def _deliver_all(self, claims: list[Claim]) -> None:
+        waiting = list(reversed(claims))
+        try:
+            while waiting:
+                self._deliver_one(waiting[-1])
+                waiting.pop()
+        finally:
+            if waiting:
+                self.claims.give_back([(claim.id, b"") for claim in waiting], where="front")
+
+    def _deliver_one(self, claim: Claim) -> None:
+        queue = claim.source.rsplit(self.sep, 1)[0]
+        self._queue_cycle.rotate(queue)
+        if queue not in self.connection._callbacks:  # noqa: SLF001 - cancelled while the claim was under way
+            self.claims.give_back([(claim.id, b"")], where="front")
+            return
+        message = self._message(claim, queue)
+        if message is None:
+            return
+        self.connection._deliver(message, queue)  # noqa: SLF001 - as kombu's own channel does
+        if claim.id not in self.qos._delivered:  # noqa: SLF001 - a consumer that wants no acknowledgements
+            self.claims.settle(claim.id)
+
+    def _message(self, claim: Claim, queue: str) -> dict[str, Any] | None:
+        """Decode a message; one that is none goes to the dead letters."""
+        try:
+            message: dict[str, Any] = loads(claim.payload.decode())
+            message["properties"]["delivery_tag"] = claim.id
+            message["properties"]["delivery_info"]["redelivered"] = bool(
+                message["properties"]["delivery_info"].get("redelivered")
+            )
+            virtual.Message(message, channel=self)
+        except NO_MESSAGE as error:
+            logger.error("Took an unreadable message out of queue %s: %s", queue, type(error).__name__)  # noqa: TRY400
+            letter = unreadable_letter(claim.payload, queue=queue, reason=Reason.UNDECODABLE, detail=repr(error))
+            self.claims.bury(claim.id, letter)
+            return None
+        return message
+
+    def _abandon_claim(self) -> None:
+        """Read the answer of a claim that is under way, and put back what it brought."""
+        connection, self._in_poll = self._in_poll, None
+        if not self._told:
+            return
+        try:
+            connection.socket_timeout = 1.0
+            self.claims.give_back(
+                [(claim.id, b"") for claim in reversed(read_claims(connection.read_response(disable_decoding=True)))],
+                where="front",
+            )
+        except (redis.RedisError, OSError):
+            connection.disconnect()
+
+    def _get(self, queue: str) -> Any:
+        sources = [self._q_for_pri(queue, step) for step in self.priority_steps]
+        while claims := self.claims.claim(sources, 1, self._owner, self._claimed, self.lease_seconds):
+            self._claimed += 1
+            message = self._message(claims[0], queue)
+            if message is not None:
+                return message
+        raise kombu_redis.Empty
+
+    def _restore(self, message: Any, leftmost: bool = False) -> None:
+        self.claims.give_back([(message.delivery_tag, b"")], where="back" if leftmost else "front")
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        parameters = super()._connparams(asynchronous)
+        if asynchronous:
+            parameters["redis_connect_func"] = listen_for_changes
+        return parameters
+
+
+def listen_for_changes(connection: Any) -> None:
+    """Log in, load the claim script, and have the server tell this connection of changes that it waits for."""
+    connection.on_connect()
+    connection.send_command("CLIENT", "TRACKING", "ON")
+    connection.read_response()
+    connection.send_command("SCRIPT", "LOAD", CLAIM)
+    connection.claim_script = connection.read_response()
+
+
+class Poller(kombu_redis.MultiChannelPoller):
+    """kombu's poller, which sees to it that no claim is forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turned = time.monotonic()
+        """When the loop last came by."""
+
+    def on_poll_start(self) -> None:
+        """Send claims where there is room for messages."""
+        self.turned = time.monotonic()
+        super().on_poll_start()
+        for channel in list(self._channels):
+            channel.look_after_claim()
+
+
+class Transport(kombu_redis.Transport):
     """Chosen by ``FleetCelery`` for every ``redis://`` broker."""
 
     Channel = Channel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()
+        self._leases: LeaseKeeper | None = None
+
+    def leases_of(self, channel: Any) -> LeaseKeeper:
+        """Return the one keeper of leases of this connection."""
+        if self._leases is None:
+            self._leases = LeaseKeeper(channel._create_client, channel.lease_seconds, self.turns)  # noqa: SLF001
+        return self._leases
+
+    @property
+    def leases(self) -> LeaseKeeper | None:
+        """The keeper of leases, once something consumes."""
+        return self._leases
+
+    def turns(self) -> bool:
+        """Tell whether the loop of this process has turned lately."""
+        return time.monotonic() - self.cycle.turned < STANDSTILL_SECONDS
+
+    def close_connection(self, connection: Any) -> None:
+        """Give back what is held, and close."""
+        super().close_connection(connection)
+        if self._leases is not None:
+            self._leases.end()

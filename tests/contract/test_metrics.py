@@ -10,6 +10,7 @@ import redis
 from shared.brokers import switchyard_brokers
 from shared.depths import QueueDepth, measured_by
 from shared.metrics import Reading, scrape
+from shared.transports.claims import HELD, LEASES
 from tests.fixtures.brokers import environment
 from tests.fixtures.workers import WorkerProcess
 from tests.fleet import tasks  # noqa: F401 - registers them
@@ -122,19 +123,19 @@ def test_messages_that_a_worker_holds_are_unacknowledged(brokers, tmp_path, brok
         wait_for(held, "one unacknowledged message")
     finally:
         process.kill()
-    if broker != "batch":  # RabbitMQ has taken it back; Redis would hold it until the visibility timeout
+    if broker != "batch":  # RabbitMQ has taken it back; on Redis the next worker would, when its lease has run out
         with app.connection_for_write(broker) as connection:
-            connection.default_channel.client.delete("unacked", "unacked_index")
+            connection.default_channel.client.delete(HELD, LEASES)
     messages(app.brokers[broker], served(*worker))
 
 
-def test_an_entry_that_kombu_did_not_write_spoils_no_count(brokers):
+def test_an_entry_that_is_no_claim_spoils_no_count(brokers):
     with redis.Redis.from_url(app.brokers["critical"].url.get_secret_value()) as client:
-        client.hset("unacked", mapping={"garbage": "{", "number": "7"})
+        client.hset(HELD, mapping={"garbage": "{", "number": "7"})
         try:
             depth = depth_of("critical", parked("critical"))
         finally:
-            client.delete("unacked")
+            client.delete(HELD)
     assert depth is not None
     assert depth.unacknowledged == 0
 
