@@ -6,6 +6,7 @@ from typing import Any
 
 from celery.beat import PersistentScheduler
 
+from shared.delays.mover import Mover
 from shared.health import clock
 from shared.heartbeat import Heartbeat, Look
 from shared.settings import load_settings
@@ -19,10 +20,25 @@ class FleetScheduler(PersistentScheduler):
     """Publishes each entry through the pool of the broker that owns its queue.
 
     Celery's holds one producer of the home broker, and waits for that broker before it publishes anything: an outage
-    of one broker would stop the entries of all.
+    of one broker would stop the entries of all.  It moves delayed tasks, too, as every worker does.
     """
 
     producer = None
+
+    _mover: Mover | None = None
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        """Publish what is due, and move delayed tasks from the first tick on."""
+        if self._mover is None and self.app.state.configured:
+            self._mover = Mover(self.app)
+            self._mover.start()
+        return super().tick(*args, **options)
+
+    def close(self) -> None:
+        """Keep the schedule, and move nothing more."""
+        super().close()
+        if self._mover is not None:
+            self._mover.end()
 
 
 class ReportingScheduler(FleetScheduler):

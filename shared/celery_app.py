@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,9 +28,19 @@ from shared.configuration import (
     TRANSPORTS,
     CheckedSettings,
 )
+from shared.delays.entry import Delay
+from shared.delays.producer import DelayingProducer
+from shared.delays.table import DelayTable
 from shared.errors import ConfigurationError, InvalidTable, UnknownSetting, UnknownTask
 from shared.events import Subscribers
-from shared.publishing import FleetAMQP, broker_of_publication, place_of, publication
+from shared.publishing import (
+    FleetAMQP,
+    broker_of_publication,
+    delay_of_publication,
+    place_of,
+    publication,
+    queue_of_publication,
+)
 from shared.queues import QueueSpec
 from shared.results import BACKENDS
 from shared.routing import RoutingTable, TaskSpec
@@ -87,6 +98,7 @@ class FleetCelery(Celery):
         self._brokers = brokers
         self._state = state
         self.state = State(state)
+        self.delays = DelayTable(self.state)
         self._defaults = defaults or {}
         self.queue_table = table_of(queues)
         self.home = str(home or next(iter(self.queue_table.values())).broker)
@@ -161,12 +173,24 @@ class FleetCelery(Celery):
         """
         return publication(self.brokers.find(alias_or_url))
 
-    def send_task(self, name: str, *args: Any, **options: Any) -> AsyncResult:
+    def send_task(
+        self,
+        name: str,
+        args: Any = None,
+        kwargs: Any = None,
+        countdown: float | None = None,
+        eta: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> AsyncResult:
         """Publish a task to the broker that owns its queue; every publish of the fleet passes here.
 
         ``delay`` and ``apply_async``, chain steps, chord bodies, callbacks, errbacks, retries, ``replace``, beat
         and calls from inside tasks all do.  It takes what ``Celery.send_task`` takes, and ``broker``, an alias or
         a URL that must be the owner of the queue.
+
+        With a countdown or an eta the message waits in shared state, where the fleet has that, and is published by
+        whichever process of the fleet finds it due.
 
         Raises:
             UnknownTask, UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
@@ -174,16 +198,23 @@ class FleetCelery(Celery):
                 have been sent.
         """
         self._refuse_unknown(name)
-        with publication():
+        with publication() as cell:
             if self.recorder is not None:
-                return self.recorder.send(super().send_task, name, *args, **options)
-            return super().send_task(name, *args, **options)
+                return self.recorder.send(super().send_task, name, args, kwargs, countdown, eta, *rest, **options)
+            if self.state.configured and self.conf.task_protocol == 2:
+                cell.delay = Delay.of(countdown, eta, self.timezone)
+            if cell.delay:
+                # Celery would look for a way to delay it on the broker.
+                countdown = eta = None
+            return super().send_task(name, args, kwargs, countdown, eta, *rest, **options)
 
     def producer_or_acquire(self, producer: Any = None) -> Any:
         """Return a context with the given producer, or one of the right broker where it is of another."""
         broker = broker_of_publication()
         if self.recorder is not None:
             return self.recorder.producer(broker or self.broker)
+        if broker is not None and (delay := delay_of_publication()):
+            return nullcontext(DelayingProducer(self, broker, str(queue_of_publication()), delay))
         if producer is not None and broker is not None and place_of(producer.connection) != broker.place:
             producer = None
         return super().producer_or_acquire(producer)

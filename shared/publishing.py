@@ -23,6 +23,7 @@ from kombu.pools import ProducerPool
 from kombu.utils.objects import cached_property
 
 from shared.brokers import DEFAULT_VHOST, Broker, BrokerKind, Place
+from shared.delays.entry import Delay
 from shared.errors import InvalidTable, UnknownQueue
 from shared.priorities import checked
 
@@ -34,13 +35,14 @@ PUBLISHED_AT_HEADER = "published_at"
 
 
 class Publication:
-    """One publish on its way: its queue, and the owner of that, once they are known."""
+    """One publish on its way: its queue, the owner of that, and its delay, once they are known."""
 
-    __slots__ = ("broker", "queue")
+    __slots__ = ("broker", "delay", "queue")
 
     def __init__(self, broker: Broker | None = None) -> None:
         self.broker = broker
         self.queue: str | None = None
+        self.delay: Delay | None = None
 
 
 _publication: ContextVar[Publication | None] = ContextVar("publication", default=None)
@@ -67,6 +69,12 @@ def queue_of_publication() -> str | None:
     """Return the queue of the publish that is under way here, if there is one and it is known."""
     cell = _publication.get()
     return cell.queue if cell else None
+
+
+def delay_of_publication() -> Delay | None:
+    """Return the delay of the publish that is under way here, if it has one and has to wait in shared state."""
+    cell = _publication.get()
+    return cell.delay if cell else None
 
 
 class ProducerPools:
@@ -279,6 +287,22 @@ class FleetAMQP(AMQP):
         return self.pools[broker_of_publication() or self.app.broker]
 
     publisher_pool = producer_pool
+
+    def as_task_v2(
+        self,
+        task_id: str,
+        name: str,
+        args: Any = None,
+        kwargs: Any = None,
+        countdown: float | None = None,
+        eta: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        """Return a message; its eta is that of the publish under way where ``send_task`` was not told of it."""
+        if delay := delay_of_publication():
+            countdown, eta = delay.countdown, delay.eta
+        return super().as_task_v2(task_id, name, args, kwargs, countdown, eta, *rest, **options)
 
     def _create_task_sender(self) -> Callable[..., Any]:
         send = super()._create_task_sender()

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 10.0
 """A dead process's work is handed out again this long after its last renewal."""
 RENEWALS_PER_LEASE = 3
+STANDSTILL_SECONDS = 30.0
+"""A process whose loop has not turned for so long holds nothing any more."""
 LOOK_EVERY_SECONDS = 1.0
 SLOW_SECONDS = 2.0
 AT_ONCE = 100

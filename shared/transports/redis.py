@@ -22,7 +22,8 @@ from kombu.utils.objects import cached_property
 from shared.dead_letters import Reason, unreadable_letter
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.transports.claims import CLAIM, Claim, Claims, claim_arguments, read_claims
-from shared.transports.leases import LEASE_SECONDS, LeaseKeeper, mark_redelivered
+from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper, mark_redelivered
+from shared.transports.once import PutOnce
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ ASK_AGAIN_SECONDS = 5.0
 """How long a connection waits for the server to tell of a message before it asks all the same."""
 ANSWER_WITHIN_SECONDS = 10.0
 """A connection on which a claim is not answered in this time is broken."""
-STANDSTILL_SECONDS = 30.0
-"""A process whose loop has not turned for so long holds nothing any more."""
 MOST_AT_ONCE = 64
 """Messages in one claim; a loop that gets more at once leaves its other work waiting."""
 NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error)
@@ -82,7 +81,7 @@ class QoS(virtual.QoS):
         return str(dumps(mark_redelivered(message))).encode()
 
 
-class Channel(kombu_redis.Channel):
+class Channel(PutOnce, kombu_redis.Channel):
     """Takes messages by claims, from a list for each of ten priorities, the most urgent first.
 
     The value itself is not turned round: message properties stay true, and priority 0 stays in the list that

@@ -6,9 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from celery.bootsteps import RUN
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from shared.health import clock
+from shared.transports.leases import STANDSTILL_SECONDS
 from shared.worker.intake import Intake
 
 logger = logging.getLogger(__name__)
@@ -30,6 +34,17 @@ class FleetConsumer(Consumer):
     def turn(self) -> None:
         """Note that the loop turns."""
         self.turned = clock()
+
+    def works(self) -> bool:
+        """Tell whether this worker may keep what it holds: its loop turns, or stands still for a good reason.
+
+        A task runs in the loop itself in solo, and greenlets that compute hold it up.  A stopping worker turns no
+        more; its grace period bounds it.
+        """
+        stopping = self.blueprint.state != RUN
+        runs_tasks = isinstance(self.pool, SoloPool) or self.pool.is_green
+        busy = runs_tasks and len(state.active_requests) > 0
+        return stopping or busy or clock() - self.turned < STANDSTILL_SECONDS
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Have the loop of prefork, threads and solo note its turns; Celery drops this timer with the connection."""
@@ -62,6 +77,8 @@ class FleetConsumer(Consumer):
         """Note that it consumes, after each connect."""
         self.intake.start_anew()
         self.consuming = True
+        if leases := getattr(self.connection.transport, "leases", None):
+            leases.alive = self.works
         super().on_ready()
 
     def on_close(self) -> None:

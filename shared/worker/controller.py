@@ -28,6 +28,11 @@ class FleetWorker(Worker):
             line it is shown as a usage error, and nothing was connected.
     """
 
+    class Blueprint(Worker.Blueprint):
+        """Celery's, with what belongs to every worker of a fleet."""
+
+        default_steps = Worker.Blueprint.default_steps | {"shared.worker.delays:MoveDelayed"}
+
     def setup_defaults(self, queues: Any = None, exclude_queues: Any = None, **options: Any) -> None:
         """Join the broker of the queues and fill in what the command line left open."""
         with as_usage_error():

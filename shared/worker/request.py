@@ -17,6 +17,7 @@ from celery.worker.request import Request
 
 from shared.events import Outcome, TaskEnded, TaskStarted
 from shared.publishing import PUBLISHED_AT_HEADER
+from shared.worker.delays import DueRequest
 
 OUTCOMES = {
     "task-succeeded": Outcome.SUCCEEDED,
@@ -29,7 +30,7 @@ OUTCOMES = {
 CLASS_NAME = re.compile(r"^\w+")
 
 
-class CountedRequest(Request):
+class CountedRequest(DueRequest, Request):
     """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
 
     _ended = False

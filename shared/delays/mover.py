@@ -1,0 +1,175 @@
+"""Publishes delayed messages when they are due, from a thread for each broker, in any process of the fleet.
+
+Of several movers one claims an entry for ten seconds, publishes it and removes it.  When it is killed in between, the
+entry is handed to another.  On Redis the message is put into its queue once all the same (``shared.transports.once``);
+on RabbitMQ, which knows no such step, it may then be there twice, with the same task id.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import redis
+from kombu.exceptions import OperationalError
+
+from shared.brokers import Broker, BrokerKind
+from shared.delays.entry import Entry
+from shared.transports.once import once, settle
+
+if TYPE_CHECKING:
+    from shared.celery_app import FleetCelery
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 0.2
+"""An entry that another process stored, due before the others, is found after this time."""
+REST_SECONDS = 1.0
+"""How long a mover leaves a server alone that did not answer."""
+WORK_WITHIN_SECONDS = 5.0
+"""Of the ten seconds of a claim: what is not begun by then is given up, and the last publish has the rest."""
+PUBLISH_WITHIN_SECONDS = 4.0
+POSTPONE_SECONDS = 5.0
+"""When an entry that can't be published, for a reason of its own, is tried again."""
+
+
+class Mover:
+    """The movers of one process, one for each broker, so that one that hangs holds up no other."""
+
+    def __init__(self, app: FleetCelery) -> None:
+        self._ended = Event()
+        self._threads = [
+            Thread(target=BrokerMover(app, broker, self._ended).run, name=f"mover-{alias}", daemon=True)
+            for alias, broker in app.brokers.items()
+        ]
+
+    def start(self) -> None:
+        """Begin; the threads end with the process."""
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Claim nothing from now on; what is claimed is finished or given up, for another process to take."""
+        self._ended.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until all is given up, for so long at most."""
+        deadline = monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - monotonic()))
+
+
+class BrokerMover:
+    """Moves what is due for one broker."""
+
+    def __init__(self, app: FleetCelery, broker: Broker, ended: Event) -> None:
+        self._app = app
+        self._broker = broker
+        self._ended = ended
+        self._token = uuid4().hex
+        self._published: list[str] = []
+        """What is not removed from the table yet."""
+        self._complained = False
+
+    def run(self) -> None:
+        """Move what is due, until the end of the process."""
+        pause = 0.0
+        while not self._ended.wait(pause):
+            pause = self._turn()
+        self._turn_out()
+
+    def _turn(self) -> float:
+        """Claim and move once; return for how long to wait then."""
+        try:
+            self._note_published()
+            started = monotonic()
+            due = self._app.delays.claim_due(self._broker.alias, self._token)
+            if not due.entries:
+                self._complained = False
+                return LOOK_EVERY_SECONDS if due.next_in is None else min(LOOK_EVERY_SECONDS, due.next_in)
+            return self._move(due.entries, started + WORK_WITHIN_SECONDS)
+        except (redis.RedisError, OSError) as error:
+            self._complain("Shared state does not answer; delayed tasks wait: %s", error)
+            return REST_SECONDS
+
+    def _move(self, entries: list[tuple[str, bytes]], deadline: float) -> float:
+        left = dict(entries)
+        unfit: list[str] = []
+        pause = 0.0
+        try:
+            for identity, raw in entries:
+                if self._ended.is_set() or monotonic() > deadline:
+                    break
+                try:
+                    self._publish(Entry.decode(raw))
+                except self._outage as error:
+                    self._complain(f"Broker {self._broker} does not answer; what is due there waits: %s", error)
+                    pause = REST_SECONDS
+                    break
+                except Exception:  # one message that can't be published must not hold up the others
+                    logger.exception("Delayed message %s can't be published; it is tried again.", identity)
+                    unfit.append(identity)
+                else:
+                    self._published.append(identity)
+                    if self._broker.kind is not BrokerKind.REDIS:
+                        self._note_published()  # at once: nothing else keeps it from being published again
+                del left[identity]
+        finally:
+            self._note_published()
+            self._app.delays.release(list(left), self._token)
+            self._app.delays.release(unfit, self._token, POSTPONE_SECONDS)
+        return pause
+
+    def _publish(self, entry: Entry) -> None:
+        """Publish an entry to the broker that owns its queue today."""
+        broker = self._app.brokers[self._app.routing.owner(entry.queue)]
+        message = entry.message
+        with self._app.amqp.pools[broker].acquire(block=True, timeout=PUBLISH_WITHIN_SECONDS) as producer, once(entry.id):
+            producer.connection.ensure_connection(max_retries=1, timeout=PUBLISH_WITHIN_SECONDS)
+            producer.publish(
+                message["body"],
+                content_type=message["content_type"],
+                content_encoding=message["content_encoding"],
+                exchange=message["exchange"],
+                routing_key=message["routing_key"],
+                delivery_mode=message["delivery_mode"],
+                headers=message["headers"],
+                declare=[self._app.amqp.queues[name] for name in entry.declare],
+                retry=False,
+                timeout=PUBLISH_WITHIN_SECONDS,
+                confirm_timeout=PUBLISH_WITHIN_SECONDS,
+                **message["properties"],
+            )
+
+    def _note_published(self) -> None:
+        """Remove from the table what was published."""
+        if not self._published:
+            return
+        self._app.delays.remove(self._published)
+        published, self._published = self._published, []
+        if self._broker.kind is BrokerKind.REDIS:
+            try:
+                with self._app.amqp.pools[self._broker].acquire(block=True, timeout=PUBLISH_WITHIN_SECONDS) as producer:
+                    settle(producer.channel, published)
+            except self._outage as error:
+                logger.debug("Broker %s keeps the markers of moved tasks for longer: %s", self._broker, error)
+
+    def _turn_out(self) -> None:
+        try:
+            self._note_published()
+        except (redis.RedisError, OSError) as error:
+            self._complain("Shared state does not answer; some tasks may be published again: %s", error)
+
+    @property
+    def _outage(self) -> tuple[type[Exception], ...]:
+        """The errors that are not of one message: every other would fail as well."""
+        of_driver = self._app.amqp.pools[self._broker].connections.connection.connection_errors
+        return (OperationalError, OSError, redis.RedisError, *of_driver)
+
+    def _complain(self, text: str, error: Exception) -> None:
+        """Log an outage, once for as long as it lasts."""
+        logger.log(logging.DEBUG if self._complained else logging.WARNING, text, type(error).__name__)
+        self._complained = True
