@@ -28,8 +28,8 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-dev brokers ## Run all tests, against real brokers
-	@$(BIN)/python -m pytest
+test: $(STAMP)-dev brokers ## Run all tests, against real brokers, two at a time
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"
