@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,9 @@ def test_servers_are_given_hashes(root):
 
 
 @pytest.mark.parametrize("reader", ["email_worker", "file_worker", "core", "observer", "yard"])
-def test_a_process_finds_its_settings_there(root, reader):
+def test_a_process_finds_its_settings_there(root, reader, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("YARD_")]:
+        monkeypatch.delenv(name)
     make_secrets(root)
     settings = FleetSettings(_secrets_dir=root / reader, _env_file=None)
     assert f"://{reader}:" in settings.broker_batch_url.get_secret_value()
