@@ -44,8 +44,9 @@ test-containers: $(STAMP)-dev ## Run the fleet of compose.yaml through its tests
 test-upstream: $(STAMP)-dev brokers ## Run Celery's own integration tests over three brokers
 	@tests/upstream/run
 
-bench: venv brokers ## Measure what publishing through the one gate costs, beside stock Celery
+bench: venv brokers ## Measure publishing and draining, beside stock Celery
 	@$(BIN)/python -m benchmarks.publishing
+	@$(BIN)/python -m benchmarks.draining
 
 check: $(STAMP)-dev ## Lint, format, types, import contracts
 	@$(BIN)/ruff check
