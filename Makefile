@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test test-unit test-contract test-containers test-upstream bench check lock clean brokers
+.PHONY: help venv demo up down status test test-unit test-contract test-containers test-upstream test-chaos bench check lock clean brokers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-containers: $(STAMP)-dev ## Run the fleet of compose.yaml through its tests
 
 test-upstream: $(STAMP)-dev brokers ## Run Celery's own integration tests over three brokers
 	@tests/upstream/run
+
+test-chaos: $(STAMP)-dev brokers ## Kill workers and brokers under load, for an hour, and count what was lost; CHAOS="--help" says how to choose
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: venv brokers ## Measure publishing and draining, beside stock Celery
 	@$(BIN)/python -m benchmarks.publishing

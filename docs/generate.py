@@ -19,7 +19,7 @@ from typing import Any, get_args
 from services.core.cli import exit_codes
 from shared import events
 from shared.depths import QueueDepth
-from shared.metrics import DepthCollector, WorkerMetrics, worker_registry
+from shared.metrics import DelayedCollector, DepthCollector, WorkerMetrics, worker_registry
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.queues import QUEUES
 from shared.tasks import TASKS
@@ -138,7 +138,8 @@ def worker_metrics() -> str:
 
 def observer_metrics() -> str:
     """Tell what the observer serves, by measuring one broker."""
-    return metric_table(DepthCollector([OneQueue()]).collect())
+    delayed = DelayedCollector({"queue": "broker"}, dict)
+    return metric_table([*DepthCollector([OneQueue()]).collect(), *delayed.collect()])
 
 
 class OneQueue:

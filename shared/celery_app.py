@@ -33,6 +33,7 @@ from shared.delays.producer import DelayingProducer
 from shared.delays.table import DelayTable
 from shared.errors import ConfigurationError, InvalidTable, UnknownSetting, UnknownTask
 from shared.events import Subscribers
+from shared.producers import as_publish_failed
 from shared.publishing import (
     FleetAMQP,
     broker_of_publication,
@@ -49,6 +50,7 @@ from shared.usage_errors import as_usage_error
 
 if TYPE_CHECKING:
     from shared.testing.recording import Recorder
+    from shared.worker.acknowledgement import Acknowledging
 
 
 class FleetCelery(Celery):
@@ -111,6 +113,8 @@ class FleetCelery(Celery):
         self.subscribers = Subscribers()
         self.recorder: Recorder | None = None
         """Takes what is published in the place of the brokers; ``shared.testing.recording`` sets it."""
+        self.acknowledging: Acknowledging | None = None
+        """What this process, a worker or a child of one, has its messages acknowledged by."""
         self._joined: Broker | None = None
         super().__init__(main, **{"set_as_current": False, **options})
         self._conf = self._unread_settings()
@@ -194,11 +198,11 @@ class FleetCelery(Celery):
 
         Raises:
             UnknownTask, UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
-            kombu.exceptions.OperationalError: The broker is out of reach or did not confirm; the message may
-                have been sent.
+            PublishFailed: The broker did not take the message within some seconds; ``sent`` says whether it may
+                have arrived.  It is a ``kombu.exceptions.OperationalError`` too.
         """
         self._refuse_unknown(name)
-        with publication() as cell:
+        with publication() as cell, as_publish_failed(lambda: cell.broker or self.broker):
             if self.recorder is not None:
                 return self.recorder.send(super().send_task, name, args, kwargs, countdown, eta, *rest, **options)
             if self.state.configured and self.conf.task_protocol == 2:
@@ -327,12 +331,16 @@ class FleetCelery(Celery):
 def refuse_fixed(transport_options: Mapping[str, Any]) -> None:
     """Refuse transport options on which everybody must agree, for messages would lie where nobody looks.
 
+    Publisher confirms can't be switched off either: without them a publish that returned may be lost.
+
     Raises:
         ConfigurationError: One of them is set.
     """
     fixed = sorted(FIXED_TRANSPORT_OPTIONS & transport_options.keys())
     if fixed:
         raise ConfigurationError(f"A fleet sets these transport options itself: {', '.join(fixed)}; leave them out.")
+    if not transport_options.get("confirm_publish", True):
+        raise ConfigurationError("A fleet's publishes are always confirmed; leave out confirm_publish.")
 
 
 def verifies_by_default(url: str) -> bool:

@@ -27,9 +27,17 @@ FLEET_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         # A worker waits for its broker and outlives errors of it.
         "broker_connection_retry_on_startup": True,
         "broker_channel_error_retry": True,
+        "broker_connection_max_retries": None,
+        # RabbitMQ advises 5 s at least.  Looked at every second, a connection on which nothing arrives is given up
+        # after 7 s, so that a worker consumes again within 10.
+        "broker_heartbeat": 5,
+        "broker_heartbeat_checkrate": 5,
+        # No command on results waits without end; redis-py's own limits are two minutes and none.
+        "redis_socket_timeout": 10,
+        "redis_socket_connect_timeout": 4,
         "worker_consumer": "shared.worker.consumer:FleetConsumer",
         "beat_scheduler": "shared.beat:FleetScheduler",
-        # About three seconds of tries, then the caller hears of it.
+        # About two seconds of tries, then the caller hears of it; FleetProducer bounds them in all.
         "task_publish_retry_policy": {
             "max_retries": 3,
             "interval_start": 0.2,
@@ -44,12 +52,12 @@ TRANSPORTS: Mapping[str, str] = MappingProxyType(
     {
         "redis": "shared.transports.redis:Transport",
         "rediss": "shared.transports.redis:Transport",
-        "amqp": "pyamqp",
-        "pyamqp": "pyamqp",
-        "amqps": "amqps",
+        "amqp": "shared.transports.rabbitmq:Transport",
+        "pyamqp": "shared.transports.rabbitmq:Transport",
+        "amqps": "shared.transports.rabbitmq:TLSTransport",
     }
 )
-"""By the scheme of a URL; the last letter of ``amqps`` is what makes kombu speak TLS."""
+"""By the scheme of a URL."""
 
 FIXED_TRANSPORT_OPTIONS = frozenset(
     {"priority_steps", "queue_order_strategy", "sep", "unacked_key", "unacked_index_key", "global_keyprefix"}
@@ -64,8 +72,7 @@ TRANSPORT_OPTIONS: Mapping[BrokerKind, Mapping[str, Any]] = MappingProxyType(
             "socket_connect_timeout": 4,
             "socket_keepalive": True,
         },
-        # A publish returns when RabbitMQ has the message.
-        BrokerKind.RABBITMQ: {"confirm_publish": True},
+        BrokerKind.RABBITMQ: {},
     }
 )
 

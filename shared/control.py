@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from celery.app.control import Control
+from kombu import Queue
 from kombu.exceptions import OperationalError
+from kombu.pidbox import Mailbox
 
-from shared.brokers import Broker
+from shared.brokers import Broker, BrokerKind
+from shared.delays.remote import DelayedMessages
 from shared.publishing import broker_of_publication, place_of, publication
 
 if TYPE_CHECKING:
@@ -21,21 +25,52 @@ CONNECT_WITHIN_SECONDS = 4.0
 """kombu tries for ever to reach a broker for a broadcast; here it gives up, and the other brokers are told."""
 
 
-class FleetControl(Control):
-    """Celery's remote control (``revoke``, ``inspect``, ``rate_limit``, ``ping`` …) over every broker at once.
+class FleetMailbox(Mailbox):
+    """kombu's mailbox, whose queues on RabbitMQ bear another name with each connection.
 
-    A connection that is handed in, or ``app.on_broker(alias)``, keeps a command to one broker.
+    They are exclusive.  After a connection broke that RabbitMQ still believes in, a queue of the same name would be
+    refused (405), and with it the worker.  Commands come over a fanout exchange, so nobody asks for the name.
     """
 
     app: FleetCelery
 
-    def broadcast(self, *args: Any, connection: Any = None, **options: Any) -> Any:
+    def get_queue(self, hostname: str) -> Queue:
+        """Return the queue of a node."""
+        if self.app.broker.kind is BrokerKind.RABBITMQ:
+            hostname = f"{hostname}.{uuid4().hex}"
+        return super().get_queue(hostname)
+
+
+class FleetControl(Control):
+    """Celery's remote control (``revoke``, ``inspect``, ``rate_limit``, ``ping`` …) over every broker at once.
+
+    A connection that is handed in, or ``app.on_broker(alias)``, keeps a command to one broker.  Tasks that wait for
+    their time in shared state are revoked and listed as well, see ``shared.delays.remote``.
+    """
+
+    app: FleetCelery
+    Mailbox = FleetMailbox
+
+    def __init__(self, app: FleetCelery) -> None:
+        super().__init__(app)
+        self.mailbox.app = app
+
+    def broadcast(
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        destination: Any = None,
+        connection: Any = None,
+        **options: Any,
+    ) -> Any:
         """Send a command to the workers of all brokers, and return all their replies where some are asked for.
 
         A broker that is out of reach is logged and left out: the others are told all the same.
 
         Args:
-            args: What ``Control.broadcast`` takes.
+            command: The name of the command.
+            arguments: Its arguments.
+            destination: Names of the nodes that are meant; all by default.
             connection: A connection to the one broker whose workers are meant.
             options: What ``Control.broadcast`` takes; ``limit`` counts for each broker by itself.
 
@@ -43,8 +78,18 @@ class FleetControl(Control):
             The replies, one dictionary for each worker, or ``None`` when none are asked for.
 
         Raises:
-            kombu.exceptions.OperationalError: No broker could be reached; nobody was told.
+            kombu.exceptions.OperationalError: No broker could be reached, and nobody was told; or a revoke could not
+                look for delayed tasks, and the workers alone were told.
         """
+        delayed = DelayedMessages(self.app).asked(command, arguments or {}, destination, connection, options)
+        replies: Any = []
+        if not delayed.alone:
+            replies = self._tell_workers(command, arguments, destination, connection=connection, **options)
+        if delayed.failure is not None:
+            raise delayed.failure
+        return [*(replies or ()), *delayed.replies] if options.get("reply") else None
+
+    def _tell_workers(self, *args: Any, connection: Any = None, **options: Any) -> Any:
         if connection is not None:
             # Celery would read the replies there, and publish the command on the home broker.
             with publication(self.app.brokers.at(place_of(connection))):

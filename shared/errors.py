@@ -8,12 +8,18 @@
     │   ├── InvalidTable              a table of brokers, queues or tasks contradicts itself
     │   ├── UnknownSetting            a Celery setting that does not exist
     │   └── MixedBrokers              one worker was asked to serve queues of two brokers
+    ├── LostAfterAcknowledgement      the failure of a task that died when its message was acknowledged already
+    ├── DeadLettered                  a message was taken out of circulation, and is kept as a dead letter
+    │   ├── BadMessage                it is not that of a task
+    │   └── PoisonTask                its task took its process with it too often
     └── PublishError                  has ``sent``: "no" or "unknown"
+        ├── PublishFailed             the broker did not take the message in time (shared.producers)
         ├── UnknownName               nothing was sent
         │   ├── UnknownBroker
         │   ├── UnknownQueue
         │   └── UnknownTask
         ├── InvalidPriority           nothing was sent
+        ├── UnenforceableTimeLimit    the pool of the queue can't hold it; nothing was sent
         └── MisroutedQueue            a route or call names a broker that does not own its queue; nothing was sent
 """
 
@@ -75,6 +81,22 @@ class MixedBrokers(ConfigurationError):
     """One worker was asked to serve queues of more than one broker."""
 
 
+class LostAfterAcknowledgement(FleetError):
+    """A task was acknowledged before it was done, and died; nobody runs it again.  Stored as its failure."""
+
+
+class DeadLettered(FleetError):
+    """A message was taken out of circulation, and is kept as a dead letter.  Stored as the failure of its task."""
+
+
+class BadMessage(DeadLettered):
+    """A message is not that of a task: undecodable, or with values that no task has."""
+
+
+class PoisonTask(DeadLettered):
+    """A task took its process with it as often as its queue allows; it is not tried again."""
+
+
 class PublishError(FleetError):
     """A message was not accepted; ``sent`` says whether it may be in a broker all the same."""
 
@@ -112,6 +134,10 @@ class UnknownTask(UnknownName):
 
 class InvalidPriority(PublishError):
     """A priority outside 0 … 9; nothing was sent."""
+
+
+class UnenforceableTimeLimit(PublishError):
+    """The pool of the queue can't hold a time limit of the call; nothing was sent."""
 
 
 class MisroutedQueue(PublishError):

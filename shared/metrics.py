@@ -5,6 +5,7 @@ Names and labels are those of celery-exporter, so that its dashboards and alert 
 
 from __future__ import annotations
 
+import logging
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from wsgiref.simple_server import WSGIServer
 
+import redis
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -28,6 +30,8 @@ from prometheus_client.registry import Collector
 from shared.depths import BrokerDepths, QueueDepth
 from shared.events import Event, Outcome, TaskEnded, TaskStarted
 from shared.health import Verdict
+
+logger = logging.getLogger(__name__)
 
 LABELS = ("name", "hostname", "queue_name", "broker")
 SCRAPE_WITHIN_SECONDS = 5.0
@@ -139,6 +143,35 @@ class DepthCollector(Collector):
         """Ask all brokers at once: one that hangs does not hold up the others."""
         with ThreadPoolExecutor(len(self._brokers)) as pool:
             return list(pool.map(lambda broker: broker.measure(), self._brokers))
+
+
+class DelayedCollector(Collector):
+    """Asks shared state at each scrape how many tasks wait for their time; no metric when it does not answer.
+
+    Args:
+        owners: The alias of the broker of each queue.
+        count: Returns how many wait for each queue that some wait for.
+    """
+
+    def __init__(self, owners: Mapping[str, str], count: Callable[[], Mapping[str, int]]) -> None:
+        self._owners = owners
+        self._count = count
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Yield the count of every queue."""
+        delayed = GaugeMetricFamily(
+            "switchyard_queue_delayed",
+            "Tasks with a countdown or an eta that wait outside the queue for their time.",
+            labels=["queue_name", "broker"],
+        )
+        try:
+            waiting = self._count()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("Shared state can't be asked for delayed tasks: %s", type(error).__name__)
+            return ()
+        for queue, broker in self._owners.items():
+            delayed.add_metric([queue, broker], waiting.get(queue, 0))
+        return (delayed,)
 
 
 def worker_registry() -> CollectorRegistry:

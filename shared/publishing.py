@@ -7,11 +7,9 @@ a router for the queue before it takes a producer.  The router here notes the ow
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from shared.brokers import DEFAULT_VHOST, Broker, BrokerKind, Place
 from shared.delays.entry import Delay
 from shared.errors import InvalidTable, UnknownQueue
 from shared.priorities import checked
+from shared.producers import FleetProducer, ProducerPools
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -75,52 +74,6 @@ def delay_of_publication() -> Delay | None:
     """Return the delay of the publish that is under way here, if it has one and has to wait in shared state."""
     cell = _publication.get()
     return cell.delay if cell else None
-
-
-class ProducerPools:
-    """A pool of producers for each broker; safe to use from threads and after a fork.
-
-    A child process starts with empty pools: the sockets of its parent are left alone and kept open, because
-    closing them would end the parent's connections too.
-    """
-
-    def __init__(self, app: FleetCelery) -> None:
-        self._app = app
-        self._lock = Lock()
-        self._pools: dict[str, ProducerPool] = {}
-        self._pid = os.getpid()
-        self._of_parents: list[dict[str, ProducerPool]] = []
-
-    def __getitem__(self, broker: Broker) -> ProducerPool:
-        """Return the pool of a broker, made at its first use; opens no connection."""
-        if self._pid != os.getpid():
-            self.start_afresh()
-        try:
-            return self._pools[broker.alias]
-        except KeyError:
-            with self._lock:
-                return self._pools.setdefault(broker.alias, self._create(broker))
-
-    def start_afresh(self) -> None:
-        """Forget the pools of the process that this one was forked from."""
-        self._lock = Lock()
-        self._of_parents.append(self._pools)
-        self._pools = {}
-        self._pid = os.getpid()
-
-    def close(self) -> None:
-        """Close every connection of this process's pools; a publish that is under way in a thread fails."""
-        if self._pid != os.getpid():
-            self.start_afresh()
-        for pool in self._pools.values():
-            pool.force_close_all()
-            pool.connections.force_close_all()
-        self._pools = {}
-
-    def _create(self, broker: Broker) -> ProducerPool:
-        limit = self._app.conf.broker_pool_limit
-        connection = self._app.connection_for_write(broker.url.get_secret_value())
-        return ProducerPool(connections=connection.Pool(limit=limit), limit=limit)
 
 
 class FleetQueues(Queues):
@@ -237,7 +190,7 @@ class FleetConnection(Connection):
         """Return the URL, with stars for its password unless it is asked for."""
         uri: str = super().as_uri(*args, **options)
         scheme, _, rest = uri.partition("://")
-        return f"{self.transport.driver_type}://{rest}" if ":" in scheme else uri
+        return f"{self.transport.driver_type}{'s' if self.ssl else ''}://{rest}" if ":" in scheme else uri
 
 
 class FleetAMQP(AMQP):
@@ -246,6 +199,7 @@ class FleetAMQP(AMQP):
     app: FleetCelery
     queues_cls = FleetQueues
     Connection = FleetConnection
+    Producer = FleetProducer
 
     def __init__(self, app: FleetCelery) -> None:
         super().__init__(app)
@@ -304,11 +258,23 @@ class FleetAMQP(AMQP):
             countdown, eta = delay.countdown, delay.eta
         return super().as_task_v2(task_id, name, args, kwargs, countdown, eta, *rest, **options)
 
+    def _refuse_unenforceable(self, task: str, hard: float | None, soft: float | None) -> None:
+        """Refuse time limits of a call that its queue can't enforce; of a task's own, the worker warns."""
+        spec, own = self.app.queue_table.get(str(queue_of_publication())), self.app.tasks.get(task)
+        if spec is not None:
+            spec.refuse_unenforceable(
+                None if soft == getattr(own, "soft_time_limit", None) else soft,
+                None if hard == getattr(own, "time_limit", None) else hard,
+            )
+
     def _create_task_sender(self) -> Callable[..., Any]:
         send = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            if any(limits := message.headers.get("timelimit") or ()):
+                self._refuse_unenforceable(name, *limits)
             options["headers"] = {**(options.get("headers") or {}), PUBLISHED_AT_HEADER: time()}
+            options["mandatory"] = True  # work that reaches no queue is an error; RabbitMQ alone can tell
             return send(producer, name, message, **options)
 
         return send_task_message

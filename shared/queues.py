@@ -12,10 +12,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from kombu import Exchange, Queue
+from kombu.common import maybe_declare
 
-from shared.errors import ConfigurationError, InvalidTable
+from shared.errors import ConfigurationError, InvalidTable, UnenforceableTimeLimit
 from shared.names import BrokerName, QueueName, ServiceName
 from shared.priorities import MOST_URGENT
+from shared.transports.claims import DEAD
 
 
 class Pool(StrEnum):
@@ -27,12 +29,18 @@ class Pool(StrEnum):
     SOLO = "solo"
 
 
+ENFORCE_SOFT_LIMITS = frozenset({Pool.PREFORK, Pool.GEVENT, Pool.SOLO})
+"""Nothing interrupts a thread that waits."""
+ENFORCE_HARD_LIMITS = frozenset({Pool.PREFORK})
+"""Only a child process can be killed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSpec:
     """One row of the queue table.
 
     Raises:
-        InvalidTable: A limit does not fit the pool: only a child process can be interrupted or killed.
+        InvalidTable: A time limit does not fit the pool, or a number is out of range.
     """
 
     queue: Queue
@@ -47,13 +55,15 @@ class QueueSpec:
     """Seconds until ``SoftTimeLimitExceeded`` is raised inside a task."""
     time_limit: float | None = None
     """Seconds until the child process is killed."""
+    max_lost_executions: int = 3
+    """How often a task may take its process with it until it counts as poison; see ``shared.worker.poison``."""
 
     def __post_init__(self) -> None:
-        limits = (self.soft_time_limit, self.time_limit)
-        if self.pool is not Pool.PREFORK and limits != (None, None):
-            raise InvalidTable(
-                f"Queue {self.name!r} has time limits, which pool {self.pool.value!r} can't enforce; use prefork."
-            )
+        reason = self.unenforceable(self.soft_time_limit, self.time_limit)
+        if reason:
+            raise InvalidTable(f"{reason} Use prefork.")
+        if self.max_lost_executions < 1:
+            raise InvalidTable(f"A task of queue {self.name!r} must be executed once: max_lost_executions is below 1.")
         if self.soft_time_limit and self.time_limit and self.soft_time_limit >= self.time_limit:
             raise InvalidTable(f"The soft time limit of queue {self.name!r} must be below its hard one.")
 
@@ -62,14 +72,91 @@ class QueueSpec:
         """The name of the queue."""
         return str(self.queue.name)
 
+    def unenforceable(self, soft: float | None, hard: float | None) -> str | None:
+        """Say which of two time limits, in seconds, the pool of this queue can't enforce, if there is one."""
+        if soft and self.pool not in ENFORCE_SOFT_LIMITS:
+            return f"Queue {self.name!r} has pool {self.pool.value!r}, which can't enforce a soft time limit."
+        if hard and self.pool not in ENFORCE_HARD_LIMITS:
+            return f"Queue {self.name!r} has pool {self.pool.value!r}, which can't enforce a hard time limit."
+        return None
+
+    def refuse_unenforceable(self, soft: float | None, hard: float | None) -> None:
+        """Refuse to publish a task with time limits, in seconds, that the pool of this queue can't enforce.
+
+        Raises:
+            UnenforceableTimeLimit: Nothing was sent.
+        """
+        reason = self.unenforceable(soft, hard)
+        if reason:
+            raise UnenforceableTimeLimit(f"{reason} Publish without it, or into a queue of another pool.")
+
+
+class RabbitMQQueue(Queue):
+    """A queue on RabbitMQ, which is never declared without the place where its dead letters go."""
+
+    attrs = (*Queue.attrs, ("prioritised", None))
+    prioritised: bool | None = None
+
+    def declare(self, nowait: bool = False, channel: Any = None) -> str:
+        """Declare the exchange and the queue of dead letters, then this queue."""
+        # A queue may name an exchange that does not exist: what it drops would be lost without a word.
+        maybe_declare(DEAD_LETTERS, channel or self.channel)
+        name: str = super().declare(nowait=nowait, channel=channel)
+        return name
+
+
+DEAD_LETTERS = Queue(DEAD, Exchange(DEAD, type="fanout"), durable=True)
+"""Where every queue on RabbitMQ sends what it drops: expired, rejected, or delivered too often."""
+CONSUMER_TIMEOUT_MS = 24 * 24 * 3600 * 1000
+"""After how long RabbitMQ takes a message back from a worker that has not settled it, closing its channel.
+
+A living worker keeps what it holds, however long it runs; a dead one is noticed by its connection.  So this is the most
+that fits into 31 bits, and no time limit of a table is in it: a queue that exists can't be declared with another value.
+Heeded since RabbitMQ 3.11.15; before, ``consumer_timeout`` of the server holds (half an hour).
+Source: https://www.rabbitmq.com/docs/consumers#per-queue-delivery-timeouts-using-an-optional-queue-argument
+"""
+DELIVERY_LIMIT = 100
+"""Deliveries of one message, those that were only held among them, after which a quorum queue drops it.
+
+Far above what the fleet itself counts (``QueueSpec.max_lost_executions``), which looks at executions alone.
+"""
+
 
 def rabbitmq_queue(name: str, exchange: str) -> Queue:
     """Declare a durable classic queue with the whole scale of priorities.
 
     ``x-max-priority`` can't be added to a queue that exists, hence it is there from the start.
     """
-    return Queue(
-        str(name), Exchange(exchange, type="direct"), str(name), queue_arguments={"x-max-priority": MOST_URGENT}
+    return _rabbitmq_queue(name, exchange, {"x-max-priority": MOST_URGENT}, prioritised=True)
+
+
+def rabbitmq_quorum_queue(name: str, exchange: str, *, prioritised: bool = False) -> Queue:
+    """Declare a queue that is replicated over the nodes of a cluster.
+
+    It knows no scale of urgency before RabbitMQ 4.3: a worker of a prioritised one refuses to start there.
+
+    Args:
+        name: The name of the queue.
+        exchange: The name of its exchange.
+        prioritised: Whether urgency counts in this queue.
+    """
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        # What it drops leaves the queue only when the queue of dead letters has it.
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    return _rabbitmq_queue(name, exchange, arguments, prioritised=prioritised)
+
+
+def _rabbitmq_queue(name: str, exchange: str, arguments: dict[str, Any], *, prioritised: bool) -> Queue:
+    return RabbitMQQueue(
+        str(name),
+        Exchange(exchange, type="direct"),
+        str(name),
+        prioritised=prioritised,
+        queue_arguments={**arguments, "x-dead-letter-exchange": DEAD, "x-consumer-timeout": CONSUMER_TIMEOUT_MS},
     )
 
 

@@ -45,6 +45,10 @@ class State:
             self._pid = os.getpid()
         return self._client
 
+    def apart(self) -> State:
+        """Return the same database with a client of its own, for a thread that shares no sockets."""
+        return State(self._url)
+
     def _connect(self) -> redis.Redis:
         if self._url is None:
             raise ConfigurationError("This needs shared state: give FleetCelery state=, the URL of a Redis database.")

@@ -8,12 +8,14 @@ from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 
 from shared.brokers import switchyard_brokers
+from shared.delays.table import DelayTable
 from shared.depths import measured_by
 from shared.health import clock
 from shared.heartbeat import Heartbeat, Look
-from shared.metrics import DepthCollector, serve, worker_registry
+from shared.metrics import DelayedCollector, DepthCollector, serve, worker_registry
 from shared.queues import QUEUES
 from shared.settings import load_settings
+from shared.state import State
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ def run() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     registry = worker_registry()
     registry.register(DepthCollector(measured_by(switchyard_brokers(settings), QUEUES)))
+    delays = DelayTable(State(settings.state_url))
+    registry.register(DelayedCollector({spec.name: spec.broker for spec in QUEUES}, delays.by_queue))
     served = Served(settings.metrics_host)
     heartbeat = Heartbeat("observer", served.look, settings.run_folder)
     server = serve(registry, settings.metrics_host, settings.metrics_port or 0, lambda: heartbeat.verdict)

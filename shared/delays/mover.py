@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import redis
-from kombu.exceptions import OperationalError
+from amqp.exceptions import ChannelError, MessageNacked
 
 from shared.brokers import Broker, BrokerKind
 from shared.delays.entry import Entry
+from shared.handover import hand_over
+from shared.producers import PublishFailed
 from shared.transports.once import once, settle
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ REST_SECONDS = 1.0
 """How long a mover leaves a server alone that did not answer."""
 WORK_WITHIN_SECONDS = 5.0
 """Of the ten seconds of a claim: what is not begun by then is given up, and the last publish has the rest."""
-PUBLISH_WITHIN_SECONDS = 4.0
+OF_ONE_MESSAGE = (ChannelError, MessageNacked)
+"""Refusals that say nothing of the next message: no such queue, or a full one."""
 POSTPONE_SECONDS = 5.0
 """When an entry that can't be published, for a reason of its own, is tried again."""
 
@@ -92,7 +95,7 @@ class BrokerMover:
                 return LOOK_EVERY_SECONDS if due.next_in is None else min(LOOK_EVERY_SECONDS, due.next_in)
             return self._move(due.entries, started + WORK_WITHIN_SECONDS)
         except (redis.RedisError, OSError) as error:
-            self._complain("Shared state does not answer; delayed tasks wait: %s", error)
+            self._complain("Shared state does not answer; delayed tasks wait: %s", type(error).__name__)
             return REST_SECONDS
 
     def _move(self, entries: list[tuple[str, bytes]], deadline: float) -> float:
@@ -105,10 +108,13 @@ class BrokerMover:
                     break
                 try:
                     self._publish(Entry.decode(raw))
-                except self._outage as error:
-                    self._complain(f"Broker {self._broker} does not answer; what is due there waits: %s", error)
-                    pause = REST_SECONDS
-                    break
+                except PublishFailed as error:
+                    if not isinstance(error.__cause__, OF_ONE_MESSAGE):
+                        self._complain("What is due on broker %s waits: %s", self._broker, error)
+                        pause = REST_SECONDS
+                        break
+                    logger.error("Delayed message %s is refused, and tried again: %s", identity, error)  # noqa: TRY400
+                    unfit.append(identity)
                 except Exception:  # one message that can't be published must not hold up the others
                     logger.exception("Delayed message %s can't be published; it is tried again.", identity)
                     unfit.append(identity)
@@ -127,8 +133,7 @@ class BrokerMover:
         """Publish an entry to the broker that owns its queue today."""
         broker = self._app.brokers[self._app.routing.owner(entry.queue)]
         message = entry.message
-        with self._app.amqp.pools[broker].acquire(block=True, timeout=PUBLISH_WITHIN_SECONDS) as producer, once(entry.id):
-            producer.connection.ensure_connection(max_retries=1, timeout=PUBLISH_WITHIN_SECONDS)
+        with once(entry.id), hand_over(), self._app.amqp.pools[broker].acquire(block=True) as producer:
             producer.publish(
                 message["body"],
                 content_type=message["content_type"],
@@ -138,9 +143,7 @@ class BrokerMover:
                 delivery_mode=message["delivery_mode"],
                 headers=message["headers"],
                 declare=[self._app.amqp.queues[name] for name in entry.declare],
-                retry=False,
-                timeout=PUBLISH_WITHIN_SECONDS,
-                confirm_timeout=PUBLISH_WITHIN_SECONDS,
+                mandatory=True,
                 **message["properties"],
             )
 
@@ -152,24 +155,18 @@ class BrokerMover:
         published, self._published = self._published, []
         if self._broker.kind is BrokerKind.REDIS:
             try:
-                with self._app.amqp.pools[self._broker].acquire(block=True, timeout=PUBLISH_WITHIN_SECONDS) as producer:
+                with hand_over(), self._app.amqp.pools[self._broker].acquire(block=True) as producer:
                     settle(producer.channel, published)
-            except self._outage as error:
+            except (PublishFailed, redis.RedisError, OSError) as error:
                 logger.debug("Broker %s keeps the markers of moved tasks for longer: %s", self._broker, error)
 
     def _turn_out(self) -> None:
         try:
             self._note_published()
         except (redis.RedisError, OSError) as error:
-            self._complain("Shared state does not answer; some tasks may be published again: %s", error)
+            self._complain("Shared state does not answer; some tasks may be published again: %s", type(error).__name__)
 
-    @property
-    def _outage(self) -> tuple[type[Exception], ...]:
-        """The errors that are not of one message: every other would fail as well."""
-        of_driver = self._app.amqp.pools[self._broker].connections.connection.connection_errors
-        return (OperationalError, OSError, redis.RedisError, *of_driver)
-
-    def _complain(self, text: str, error: Exception) -> None:
+    def _complain(self, text: str, *values: Any) -> None:
         """Log an outage, once for as long as it lasts."""
-        logger.log(logging.DEBUG if self._complained else logging.WARNING, text, type(error).__name__)
+        logger.log(logging.DEBUG if self._complained else logging.WARNING, text, *values)
         self._complained = True

@@ -10,13 +10,12 @@ from uuid import uuid4
 import redis
 from kombu import Connection, Queue
 from kombu.compression import compress
-from kombu.exceptions import OperationalError
 from kombu.serialization import dumps
 
 from shared.brokers import Broker
 from shared.delays.entry import Delay, Entry, Message
 from shared.delays.table import MOST_ENTRIES
-from shared.errors import PublishError
+from shared.producers import PublishFailed
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -30,7 +29,7 @@ A worker that finds both equal starts the task at once, whatever its own clock s
 eta is another one."""
 
 
-class DelayFailed(PublishError, OperationalError):
+class DelayFailed(PublishFailed):
     """A message with a delay was not stored; ``sent`` says whether it may be all the same."""
 
 
@@ -91,6 +90,7 @@ class DelayingProducer:
         routing_key: str = "",
         delivery_mode: Any = None,
         declare: Sequence[Any] | None = None,
+        mandatory: bool = False,  # noqa: ARG002 - it is so when it is moved
         expiration: float | None = None,  # noqa: ARG002 - the broker would drop it; a worker records that it expired
         retry: bool = False,  # noqa: ARG002 - the mover tries for as long as it takes
         retry_policy: Any = None,  # noqa: ARG002
@@ -120,17 +120,16 @@ class DelayingProducer:
 
     def _publish_event(self, body: Any, **options: Any) -> None:
         """Tell monitors, if the broker can be reached; the task is stored either way."""
-        options.update(retry=False, timeout=1.0)
         try:
-            with self._app.amqp.pools[self._broker].acquire(block=True, timeout=1.0) as producer:
-                producer.connection.ensure_connection(max_retries=1, timeout=1.0)
-                producer.publish(body, **options)
-        except (OperationalError, OSError, *self.connection.connection_errors) as error:
-            logger.warning("Monitors were not told of a delayed task: %s", type(error).__name__)
+            with self._app.amqp.pools[self._broker].acquire(block=True) as producer:
+                producer.publish(body, **{**options, "retry": False})
+        except PublishFailed as error:
+            logger.warning("Monitors were not told of a delayed task: %s", error)
 
 
 def _failure(error: Exception) -> DelayFailed:
-    failure = DelayFailed(f"Shared state did not take a task with a delay: {type(error).__name__}.")
-    if not isinstance(error, redis.ResponseError):
-        failure.sent = "unknown"
+    refused = isinstance(error, (redis.ResponseError, redis.exceptions.BusyLoadingError))
+    outcome = "Nothing was sent." if refused else "It may be there all the same."
+    failure = DelayFailed(f"Shared state did not take a task with a delay: {type(error).__name__}. {outcome}")
+    failure.sent = "no" if refused else "unknown"
     return failure

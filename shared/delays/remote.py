@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
+import redis
 from celery.app.task import Context
 from celery.utils.functional import maybe_list
-from kombu.serialization import loads
+from kombu import Connection
 from kombu.compression import decompress
+from kombu.exceptions import OperationalError
+from kombu.serialization import loads
 
 from shared.delays.entry import Entry
+from shared.publishing import broker_of_publication, place_of
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -24,6 +28,19 @@ NODE = "delayed@fleet"
 """Under this name what waits is listed by ``inspect scheduled``, beside the workers."""
 MOST_LISTED = 1000
 TRIES, WAIT_SECONDS = 20, 0.1
+REVOKE = ("revoke", "terminate")
+LIST = ("scheduled", "dump_schedule")
+
+
+class Answer(NamedTuple):
+    """What came of a command."""
+
+    replies: list[dict[str, Any]]
+    """None, or one, in the form of a worker's."""
+    alone: bool
+    """Whether delayed messages alone were meant, and no worker."""
+    failure: OperationalError | None
+    """Why the command could not be carried out."""
 
 
 class DelayedMessages:
@@ -32,18 +49,45 @@ class DelayedMessages:
     def __init__(self, app: FleetCelery) -> None:
         self._app = app
 
-    def answer(self, command: str, arguments: Mapping[str, Any], brokers: Iterable[str]) -> Any:
-        """Do what a command asks; return the reply, or ``None`` when nothing that waits is concerned.
+    def asked(
+        self,
+        command: str,
+        arguments: Mapping[str, Any],
+        destination: Any,
+        connection: Connection | None,
+        options: Mapping[str, Any],
+    ) -> Answer:
+        """Carry out a command of ``FleetControl.broadcast``, where it concerns delayed messages and they are meant."""
+        nodes = maybe_list(destination)
+        alone = nodes is not None and list(nodes) == [NODE]
+        meant = NODE in nodes if nodes else not options.get("pattern")
+        reply: Any = None
+        if self._app.state.configured and command in (*REVOKE, *LIST) and meant:
+            try:
+                reply = self._answer(command, arguments, self._brokers(connection))
+            except (redis.RedisError, OSError) as error:
+                logger.warning("Shared state was not asked for delayed tasks: %s", type(error).__name__)
+                if command in REVOKE:
+                    failure = OperationalError("Shared state is out of reach; no delayed task was revoked.")
+                    return Answer([], alone, failure)
+        if reply and (callback := options.get("callback")):
+            callback({NODE: reply})
+        return Answer([{NODE: reply}] if reply else [], alone, None)
 
-        Raises:
-            redis.RedisError: Shared state is out of reach.
-        """
-        if command in ("revoke", "terminate"):
-            revoked = self.revoke([str(each) for each in maybe_list(arguments.get("task_id")) or ()])
-            return {"ok": f"tasks {', '.join(revoked)} revoked before they were due"} if revoked else None
-        if command in ("scheduled", "dump_schedule"):
-            return [_listed(Entry.decode(raw)) for raw in self._app.delays.first(brokers, MOST_LISTED)] or None
-        return None
+    def _brokers(self, connection: Connection | None) -> list[str]:
+        """Return the brokers whose messages are meant."""
+        if connection is not None:
+            named = self._app.brokers.at(place_of(connection))
+            return [named.alias] if named else []
+        one = broker_of_publication()
+        return [one.alias] if one else list(self._app.brokers)
+
+    def _answer(self, command: str, arguments: Mapping[str, Any], brokers: Iterable[str]) -> Any:
+        """Do what a command asks; return the reply, or something empty when nothing that waits is concerned."""
+        if command in LIST:
+            return [_listed(Entry.decode(raw)) for raw in self._app.delays.first(brokers, MOST_LISTED)]
+        revoked = self.revoke([str(each) for each in maybe_list(arguments.get("task_id")) or ()])
+        return {"ok": f"tasks {', '.join(revoked)} revoked before they were due"} if revoked else None
 
     def revoke(self, task_ids: list[str]) -> list[str]:
         """Take tasks out, record them as revoked, and return their ids.

@@ -100,15 +100,16 @@ class DelayTable:
         """Return the entries that are due next for some brokers, in the order of their times."""
         due: list[tuple[float, bytes]] = []
         for broker in brokers:
-            found = self._state.client.zrange(f"{DUE}{broker}", 0, limit - 1, withscores=True)
+            found: Any = self._state.client.zrange(f"{DUE}{broker}", 0, limit - 1, withscores=True)
             due += [(when, identity) for identity, when in found]
         ids = [identity for _, identity in sorted(due)[:limit]]
-        entries = self._state.client.hmget(ENTRIES, ids) if ids else []
+        entries: Any = self._state.client.hmget(ENTRIES, ids) if ids else []
         return [entry for entry in entries if entry is not None]
 
     def by_queue(self) -> Mapping[str, int]:
         """Return how many messages wait for each queue."""
-        return {queue.decode(): int(count) for queue, count in self._state.client.hgetall(QUEUES).items()}
+        counts: Any = self._state.client.hgetall(QUEUES)
+        return {queue.decode(): int(count) for queue, count in counts.items()}
 
     def _ids_of(self, task_ids: Iterable[str]) -> list[str]:
         pipeline = self._state.client.pipeline(transaction=False)

@@ -9,6 +9,7 @@ touch the new one's.
 |----------------|-------------|---------------------------------------------------------------------|
 | ``fleet.held`` | hash        | claim id → name of the list, a line feed, the message as published  |
 | ``fleet.leases``| sorted set | claim id → when its lease runs out, by the clock of the server      |
+| ``fleet.watch`` | hash       | since when the server is watched without a gap, and when it was last |
 | ``fleet.dead`` | list        | what was taken out of circulation, see ``shared.dead_letters``      |
 
 Every script begins with a command that needs no memory: Redis lets a script that has begun to write go on when it is
@@ -24,6 +25,7 @@ import redis
 
 HELD = "fleet.held"
 LEASES = "fleet.leases"
+WATCH = "fleet.watch"
 DEAD = "fleet.dead"
 
 NOW = """
@@ -115,7 +117,13 @@ return lost
 EXPIRED = (
     NOW
     + """
+redis.call('ZREM', KEYS[2], '')
+local watch = redis.call('HMGET', KEYS[3], 'since', 'last')
+local since = tonumber(watch[1])
+if not since or now - tonumber(watch[2]) > tonumber(ARGV[3]) then since = now end
+redis.call('HSET', KEYS[3], 'since', since, 'last', now)
 local answer = {}
+if now - since < tonumber(ARGV[2]) then return answer end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   answer[#answer + 1] = id
   answer[#answer + 1] = redis.call('HGET', KEYS[1], id) or ''
@@ -123,6 +131,8 @@ end
 return answer
 """
 )
+"""The server must have been watched for the length of a lease (ARGV[2], seconds) without a gap of ARGV[3] seconds,
+by whichever processes: after an outage all leases have run out, and holders must have the time to renew them."""
 
 BURY = """
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -181,9 +191,18 @@ class Claims:
         """Extend leases; returns the ids that are no longer held."""
         return {lost.decode() for part in parts(ids) for lost in self._renew(keys=[LEASES], args=[seconds, *part])}
 
-    def expired(self, limit: int) -> list[Claim]:
-        """Return claims whose lease has run out, oldest first; one whose message is gone has no source."""
-        answer = self._expired(keys=[HELD, LEASES], args=[limit])
+    def expired(self, limit: int, lease: float, gap: float) -> list[Claim]:
+        """Watch the server, and return claims whose lease has run out while it was watched, oldest first.
+
+        Args:
+            limit: How many at most.
+            lease: Seconds for which the server must have been watched; before that there are none.
+            gap: Seconds between two looks, of any processes, from which on it was not watched in between.
+
+        Returns:
+            Claims; one whose message is gone has no source.
+        """
+        answer = self._expired(keys=[HELD, LEASES, WATCH], args=[limit, lease, gap])
         claims = []
         for identity, entry in zip(answer[::2], answer[1::2], strict=True):
             source, _, payload = entry.partition(b"\n")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +26,7 @@ from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.transports.claims import CLAIM, Claim, Claims, claim_arguments, read_claims
 from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper, mark_redelivered
 from shared.transports.once import PutOnce
+from shared.transports.redis_connections import BoundedPublishing
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ class QoS(virtual.QoS):
     """What a channel holds, within its prefetch window."""
 
     channel: Channel
+    last_ack_settled = True
+    """Whether the last acknowledgement came while the message was still held."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note a delivery; Redis knows of it since it was claimed."""
@@ -49,15 +54,17 @@ class QoS(virtual.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Remove a message for good; one whose lease was lost is another holder's, and stays."""
-        self.channel.claims.settle(delivery_tag)
-        self._forget(delivery_tag)
+        with self._noticing():
+            self._forget(delivery_tag)  # first, or its lease might be renewed after it was settled, and count as lost
+        self.last_ack_settled = bool(self.channel.claims.settle(delivery_tag))
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Remove a message for good, or put it back behind the others, marked as redelivered."""
-        if requeue:
-            self.channel.claims.give_back([(delivery_tag, self._marked(delivery_tag))], where="back")
-        else:
-            self.channel.claims.settle(delivery_tag)
+        with self._noticing():
+            if requeue:
+                self.channel.claims.give_back([(delivery_tag, self._marked(delivery_tag))], where="back")
+            else:
+                self.channel.claims.settle(delivery_tag)
         self._forget(delivery_tag)
 
     def restore_unacked(self) -> None:
@@ -72,6 +79,19 @@ class QoS(virtual.QoS):
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: leases are watched by a thread."""
 
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Have the loop connect anew after an error that its caller may swallow.
+
+        It would not find out by itself: while it holds as much as it may, it reads nothing.
+        """
+        try:
+            yield
+        except self.channel.connection_errors as error:
+            if self.channel.connection is not None:  # it is closed otherwise
+                self.channel.connection.cycle.broken = error
+            raise
+
     def _forget(self, delivery_tag: str) -> None:
         self.channel.leases.let_go(delivery_tag)
         super().ack(delivery_tag)
@@ -81,7 +101,7 @@ class QoS(virtual.QoS):
         return str(dumps(mark_redelivered(message))).encode()
 
 
-class Channel(PutOnce, kombu_redis.Channel):
+class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
     """Takes messages by claims, from a list for each of ten priorities, the most urgent first.
 
     The value itself is not turned round: message properties stay true, and priority 0 stays in the list that
@@ -103,6 +123,7 @@ class Channel(PutOnce, kombu_redis.Channel):
         self._told = True
         """Whether the server has something to say: the answer to a claim, not only that a list has changed."""
         self._sources: list[str] = []
+        self._keeper: LeaseKeeper | None = None
         super().__init__(*args, **kwargs)
 
     @cached_property
@@ -110,10 +131,17 @@ class Channel(PutOnce, kombu_redis.Channel):
         """The claims in this channel's database."""
         return Claims(self._create_client())
 
+    def separate_client(self) -> redis.Redis:
+        """Return a client whose connections nothing else uses; whoever gets it closes it."""
+        client: redis.Redis = self.Client.from_pool(self._get_pool())
+        return client
+
     @property
     def leases(self) -> LeaseKeeper:
-        """What renews the leases of this connection's claims."""
-        return self.connection.leases_of(self)
+        """What renews the leases of this connection's claims; it outlives the channel, as late acknowledgements do."""
+        if self._keeper is None:
+            self._keeper = self.connection.leases_of(self)
+        return self._keeper
 
     def priority(self, n: int) -> int:
         """Return the step of a priority: itself."""
@@ -123,6 +151,7 @@ class Channel(PutOnce, kombu_redis.Channel):
         """Consume a queue; the first one that wants acknowledgements starts the keeping of leases."""
         if not no_ack and queue not in self._fanout_queues:
             self.leases.start()
+            _ = self.claims  # a closed channel, over which work is still settled, could not connect any more
         answer = super().basic_consume(queue, no_ack, *args, **kwargs)
         self._sources = []
         return answer
@@ -131,6 +160,11 @@ class Channel(PutOnce, kombu_redis.Channel):
         answer = super()._basic_cancel(consumer_tag)
         self._sources = []
         return answer
+
+    def bury(self, delivery_tag: str, letter: bytes) -> None:
+        """Put a dead letter in the place of a message that is held, in one step."""
+        self.claims.bury(delivery_tag, letter)
+        self.qos._forget(delivery_tag)  # noqa: SLF001 - this channel's own
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Take one message, if there is one."""
@@ -149,7 +183,7 @@ class Channel(PutOnce, kombu_redis.Channel):
             return
         waited = time.monotonic() - self._asked_at
         if self._told:
-            if waited > ANSWER_WITHIN_SECONDS:
+            if waited > ANSWER_WITHIN_SECONDS and not has_said_something(self.client.connection):
                 self.client.connection.disconnect()
                 raise redis.ConnectionError(f"Redis has not answered for {waited:.0f} s.")
         elif (waited > ASK_AGAIN_SECONDS or not self._sources) and self.qos.can_consume():
@@ -280,6 +314,11 @@ class Channel(PutOnce, kombu_redis.Channel):
         return parameters
 
 
+def has_said_something(connection: Any) -> bool:
+    """Tell whether there is something to read; then it is this process that was held up."""
+    return connection._sock is not None and kombu_redis._socket_readable(connection._sock)  # noqa: SLF001 - as kombu
+
+
 def listen_for_changes(connection: Any) -> None:
     """Log in, load the claim script, and have the server tell this connection of changes that it waits for."""
     connection.on_connect()
@@ -296,10 +335,19 @@ class Poller(kombu_redis.MultiChannelPoller):
         super().__init__()
         self.turned = time.monotonic()
         """When the loop last came by."""
+        self.broken: Exception | None = None
+        """What went wrong on the connection beside the loop."""
 
     def on_poll_start(self) -> None:
-        """Send claims where there is room for messages."""
+        """Send claims where there is room for messages.
+
+        Raises:
+            redis.ConnectionError: The connection has turned out to be broken.
+        """
         self.turned = time.monotonic()
+        broken, self.broken = self.broken, None
+        if broken is not None and self._channels:  # the loop comes by here also when the connection is closed
+            raise broken
         super().on_poll_start()
         for channel in list(self._channels):
             channel.look_after_claim()
@@ -318,7 +366,7 @@ class Transport(kombu_redis.Transport):
     def leases_of(self, channel: Any) -> LeaseKeeper:
         """Return the one keeper of leases of this connection."""
         if self._leases is None:
-            self._leases = LeaseKeeper(channel._create_client, channel.lease_seconds, self.turns)  # noqa: SLF001
+            self._leases = LeaseKeeper(channel.separate_client, channel.lease_seconds, self.turns)
         return self._leases
 
     @property
@@ -332,6 +380,8 @@ class Transport(kombu_redis.Transport):
 
     def close_connection(self, connection: Any) -> None:
         """Give back what is held, and close."""
-        super().close_connection(connection)
-        if self._leases is not None:
-            self._leases.end()
+        try:
+            super().close_connection(connection)
+        finally:  # what could not be given back is given away when its lease runs out
+            if self._leases is not None:
+                self._leases.end()

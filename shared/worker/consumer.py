@@ -9,18 +9,25 @@ from typing import Any
 from celery.bootsteps import RUN
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.worker import state
-from celery.worker.consumer import Consumer
+from kombu.exceptions import OperationalError
 
+from shared.brokers import BrokerKind
 from shared.health import clock
 from shared.transports.leases import STANDSTILL_SECONDS
+from shared.worker.adoption import settled_here
+from shared.worker.heartbeats import Heartbeats
 from shared.worker.intake import Intake
+from shared.worker.profiles import refuse_unfit
+from shared.worker.quarantine import QuarantiningConsumer
 
 logger = logging.getLogger(__name__)
 
 TURN_EVERY_SECONDS = 1.0
+RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+"""Seconds between tries to reach the broker: a worker is back soon after its broker is."""
 
 
-class FleetConsumer(Consumer):
+class FleetConsumer(QuarantiningConsumer):
     """Consumes only queues that this worker's broker owns, and notes that its loop turns and what it takes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -29,7 +36,10 @@ class FleetConsumer(Consumer):
         self.consuming = False
         """Whether it consumes over a connection that stands, as far as it knows."""
         self.intake = Intake()
+        self._heartbeats = Heartbeats()
         super().__init__(*args, **options)
+        # What the consumer publishes itself, a greeting to its neighbours, fails with this one.
+        self.connection_errors = (*self.connection_errors, OperationalError)
 
     def turn(self) -> None:
         """Note that the loop turns."""
@@ -65,26 +75,47 @@ class FleetConsumer(Consumer):
                 self.turn()
                 callback()
 
-            return ensure(*args, callback=turn_and_call, **options)
+            return ensure(*args, callback=turn_and_call, **RECONNECT, **options)
 
         conn.ensure_connection = ensure_and_turn
         try:
-            return super().ensure_connected(conn)
+            connected = super().ensure_connected(conn)
         finally:
             del conn.ensure_connection
+        refuse_unfit(connected, self.app.amqp.queues.consume_from.values())
+        return connected
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Prepare to connect again; every other connection to the broker may be as dead as this one.
+
+        Celery then takes fewer messages for as long as tasks run from before.  On RabbitMQ these are delivered again,
+        and take their place in the window as deliveries.
+        """
+        super().on_connection_error_after_connected(exc)
+        self.app.amqp.pools.drop_idle()
+        if self.app.broker.kind is BrokerKind.RABBITMQ:
+            if self.event_dispatcher and self.event_dispatcher.connection:
+                self.event_dispatcher.connection.collect()  # to close it would wait for an answer
+            self.initial_prefetch_count = self.max_prefetch_count
+            self._maximum_prefetch_restored = True
 
     def on_ready(self) -> None:
         """Note that it consumes, after each connect."""
         self.intake.start_anew()
         self.consuming = True
+        self._heartbeats.start(self)
         if leases := getattr(self.connection.transport, "leases", None):
             leases.alive = self.works
+        self.controller.isolation.on_ready()
         super().on_ready()
 
     def on_close(self) -> None:
         """Note that the connection is gone."""
         self.consuming = False
+        self._heartbeats.end()
+        self.controller.isolation.give_back()
         super().on_close()
+        self.controller.isolation.drop()
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
         """Return what handles a delivery, and counts it first."""
@@ -93,9 +124,11 @@ class FleetConsumer(Consumer):
         def count_and_handle(message: Any) -> Any:
             queue, _ = self.app.amqp.origin(message.delivery_info)
             self.intake.take(queue, message)
+            if message.delivery_info.get("redelivered") and settled_here(self, message):
+                return None
             return handle(message)
 
-        return count_and_handle
+        return self.guarded(count_and_handle)
 
     def add_task_queue(self, queue: str, *args: Any, **options: Any) -> None:
         """Begin to consume a queue, as ``celery control add_consumer`` asks; refuse one of another broker."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 from celery.apps.worker import Worker
-from celery.concurrency import get_implementation
 from celery.utils.text import str_to_list
 from click.core import ParameterSource
 
 from shared.errors import ConfigurationError
 from shared.queues import Pool, QueueSpec, worker_setup
 from shared.usage_errors import as_usage_error
+from shared.worker.suspects import Isolation
+from shared.worker.time_limits import fleet_pool, holds
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,10 @@ class FleetWorker(Worker):
     class Blueprint(Worker.Blueprint):
         """Celery's, with what belongs to every worker of a fleet."""
 
-        default_steps = Worker.Blueprint.default_steps | {"shared.worker.delays:MoveDelayed"}
+        default_steps = Worker.Blueprint.default_steps | {
+            "shared.worker.acknowledgement:Acknowledgement",
+            "shared.worker.delays:MoveDelayed",
+        }
 
     def setup_defaults(self, queues: Any = None, exclude_queues: Any = None, **options: Any) -> None:
         """Join the broker of the queues and fill in what the command line left open."""
@@ -40,6 +44,26 @@ class FleetWorker(Worker):
             self.app.join([spec.name for spec in specs])
             options = {**options, **self._from_table(specs, options)}
         super().setup_defaults(**options)
+        self.isolation = Isolation(self)
+
+    def _process_task(self, req: Any) -> None:
+        """Start a task, unless it has to wait until it is alone or has died too often."""
+        if self.isolation.admits(req):
+            super()._process_task(req)
+
+    def start_task(self, request: Any) -> None:
+        """Start a task now."""
+        super()._process_task(request)
+
+    def release_slot(self) -> None:
+        """Free the slot of a task that did not start."""
+        if self.pool.uses_semaphore and self.semaphore is not None:
+            self._quick_release()
+
+    def on_stopped(self) -> None:
+        """Settle what was acknowledged and has ended, and disconnect."""
+        self.app.acknowledging.close()
+        super().on_stopped()
 
     def _chosen(self, queues: Any, exclude: Any) -> list[QueueSpec]:
         declared = self.app.amqp.queues
@@ -52,8 +76,12 @@ class FleetWorker(Worker):
 
     def _from_table(self, specs: list[QueueSpec], given: dict[str, Any]) -> dict[str, Any]:
         setup = worker_setup(specs, given.get("pool") if asked_for("pool", given) else None)
+        if setup.pool == Pool.GEVENT:
+            raise ConfigurationError(
+                f"Queue {specs[0].name} wants gevent, for which Celery has to know at once: add --pool=gevent."
+            )
         options: dict[str, Any] = {
-            "pool": setup.pool,
+            "pool": fleet_pool(setup.pool),
             "concurrency": given.get("concurrency") or setup.concurrency,
             "soft_time_limit": self._limit("soft_time_limit", given, setup.soft_time_limit),
             "time_limit": self._limit("time_limit", given, setup.time_limit),
@@ -65,12 +93,12 @@ class FleetWorker(Worker):
             raise ConfigurationError(
                 f"The soft time limit ({soft:g} s) must be below the hard one ({hard:g} s); 0 is no limit."
             )
-        if (soft or hard) and get_implementation(setup.pool) is not get_implementation(Pool.PREFORK.value):
-            logger.warning("This pool can't enforce the time limits of queue %s.", specs[0].name)
-        if setup.pool == Pool.GEVENT:
-            raise ConfigurationError(
-                f"Queue {specs[0].name} wants gevent, for which Celery has to know at once: add --pool=gevent."
-            )
+        for limit in ("soft_time_limit", "time_limit"):
+            if options[limit] and not holds(options["pool"], limit):
+                if asked_for(limit, given):
+                    raise ConfigurationError(f"This pool can't enforce --{limit.replace('_', '-')}; use prefork.")
+                logger.warning("This pool can't enforce the %s of queue %s.", limit, specs[0].name)
+                options[limit] = None
         return options
 
     def _limit(self, name: str, given: dict[str, Any], in_table: float | None) -> float | None:

@@ -5,6 +5,7 @@ It runs in the worker's parent process, where it sees every execution, also thos
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -13,11 +14,17 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Reject
-from celery.worker.request import Request
 
 from shared.events import Outcome, TaskEnded, TaskStarted
 from shared.publishing import PUBLISHED_AT_HEADER
+from shared.worker.acknowledged_request import AcknowledgedRequest
+from shared.worker.adoption import AdoptingRequest
 from shared.worker.delays import DueRequest
+from shared.worker.quarantine import CheckedRequest
+from shared.worker.suspects import SuspectRequest
+from shared.worker.time_limits import LimitedRequest
+
+logger = logging.getLogger(__name__)
 
 OUTCOMES = {
     "task-succeeded": Outcome.SUCCEEDED,
@@ -30,7 +37,7 @@ OUTCOMES = {
 CLASS_NAME = re.compile(r"^\w+")
 
 
-class CountedRequest(DueRequest, Request):
+class CountedRequest(DueRequest, AcknowledgedRequest, SuspectRequest, LimitedRequest, CheckedRequest, AdoptingRequest):
     """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
 
     _ended = False
@@ -51,12 +58,23 @@ class CountedRequest(DueRequest, Request):
         super().send_event(type, **fields)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """Handle a failure as Celery does, and end also those that it announces to nobody: Ignore and Reject."""
+        """Handle a failure as Celery does, and end also those that it announces to nobody: Ignore and Reject.
+
+        Where the failure can't be recorded, for the result store is out of reach, the message goes back: work does
+        not end without a record, and the worker does not end with it.
+        """
         raised = exc_info.exception
         raised = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised
         self._exception = type(raised).__name__
         try:
             return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        except self._connection_errors:
+            raise  # the broker's: the worker connects again, and the message comes back by itself
+        except Exception:
+            logger.exception("The failure of task %s can't be recorded now; its message goes back.", self.id)
+            if not self.acknowledged:
+                self.reject(requeue=True)
+            return None
         finally:
             self.tell_ended(Outcome.REJECTED if isinstance(raised, Reject) else Outcome.IGNORED)
 
@@ -65,6 +83,7 @@ class CountedRequest(DueRequest, Request):
         if self._ended:
             return
         self._ended = True
+        self.forget_acknowledgement()
         if seconds is None and self.time_start:
             seconds = time() - self.time_start
         name = CLASS_NAME.match(exception) if exception else None

@@ -36,9 +36,20 @@ def test_a_worker_without_queues_serves_those_of_its_service_at_home(service):
     assert all(rows[name].service == service and rows[name].broker == HOME_BROKER[service] for name in served)
 
 
-def test_limits_that_a_pool_cannot_enforce_are_refused():
-    with pytest.raises(InvalidTable, match="threads"):
-        spec(pool=Pool.THREADS, time_limit=5)
+@pytest.mark.parametrize("pool", [Pool.THREADS, Pool.GEVENT, Pool.SOLO])
+def test_limits_that_a_pool_cannot_enforce_are_refused(pool):
+    with pytest.raises(InvalidTable, match=f"{pool}', which can't enforce a hard time limit"):
+        spec(pool=pool, time_limit=5)
+    if pool is Pool.THREADS:
+        with pytest.raises(InvalidTable, match="soft time limit"):
+            spec(pool=pool, soft_time_limit=5)
+    else:
+        assert spec(pool=pool, soft_time_limit=5).soft_time_limit == 5
+
+
+def test_a_task_that_may_not_even_be_executed_once_is_refused():
+    with pytest.raises(InvalidTable, match="max_lost_executions"):
+        spec(max_lost_executions=0)
 
 
 def test_a_soft_limit_at_or_above_the_hard_one_is_refused():

@@ -1,0 +1,287 @@
+"""Producers that hand a message over within a bounded time, or say whether it may have arrived."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from queue import Empty
+from threading import Lock
+from time import sleep
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+import redis
+from amqp.exceptions import ChannelError, MessageNacked
+from kombu import Connection, Producer
+from kombu.connection import ConnectionPool
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.pools import ProducerPool
+
+from shared.brokers import Broker
+from shared.deadlines import time_left
+from shared.errors import PublishError
+from shared.handover import HAND_OVER_WITHIN_SECONDS, Handover, hand_over
+from shared.transports.rabbitmq import Blocked
+
+if TYPE_CHECKING:
+    from shared.celery_app import FleetCelery
+
+REFUSED = (ChannelError, redis.ResponseError, redis.exceptions.BusyLoadingError)
+"""Answers of a broker that mean: I have not got it."""
+FINAL = (ChannelError, redis.ResponseError, MessageNacked)
+"""Answers that stay the same when one asks again at once."""
+KEEPS_CONNECTION = (*FINAL, Blocked)
+"""What does not come from the connection.  Where RabbitMQ is blocked, the next publish need not even be sent."""
+
+
+class PublishFailed(PublishError, OperationalError):
+    """The broker did not take the message in time; ``sent`` says whether it may have arrived all the same.
+
+    It is one of kombu's ``OperationalError``, which is what Celery raises.
+    """
+
+    @classmethod
+    def by(cls, broker: str, error: BaseException, sent: Literal["no", "unknown"]) -> Self:
+        """Make the error for a broker, named as it may be shown to anyone."""
+        outcome = "Nothing was sent." if sent == "no" else "The message may have arrived all the same."
+        reason = str(error).rstrip(".") or type(error).__name__
+        failed = cls(f"Broker {broker} did not take the message: {reason}. {outcome}")
+        failed.sent = sent
+        return failed
+
+
+class RetryPolicy(NamedTuple):
+    """How often a publish is tried again, and after how many seconds: what ``task_publish_retry_policy`` says."""
+
+    max_retries: int | None = 3
+    interval_start: float = 0.2
+    interval_step: float = 0.2
+    interval_max: float = 1.0
+    errors: tuple[type[BaseException], ...] = ()
+    """Errors after which to try again, whatever they mean."""
+
+    @classmethod
+    def of(cls, policy: Mapping[str, Any] | None) -> RetryPolicy:
+        """Read a policy as Celery and kombu write it; what they know beyond this is ignored."""
+        policy = dict(policy or {})
+        known = {name: value for name, value in policy.items() if name in cls._fields}
+        return cls(**known, errors=tuple(policy.get("retry_errors") or ()))
+
+    def pauses(self) -> Iterator[float]:
+        """Yield how long to wait before each retry."""
+        pause, retries = self.interval_start, 0
+        while self.max_retries is None or retries < self.max_retries:
+            yield min(pause, self.interval_max)
+            pause += self.interval_step
+            retries += 1
+
+
+NO_RETRY = RetryPolicy(max_retries=0)
+
+
+class FleetProducer(Producer):
+    """A kombu producer whose ``publish`` returns within some seconds, whatever the broker does."""
+
+    broker: Broker | None = None
+
+    def publish(
+        self,
+        body: Any,
+        *args: Any,
+        retry: bool = False,
+        retry_policy: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Publish a message, as ``kombu.Producer.publish`` does.
+
+        Where nothing was sent, or the connection broke, it is tried again as the policy says.  A broker that does
+        not answer gets no second message.  A pooled connection that broke while it lay idle costs no retry.
+
+        Raises:
+            PublishFailed: ``sent`` says whether the message may have arrived.
+        """
+        policy = RetryPolicy.of(retry_policy) if retry else NO_RETRY
+        pauses = policy.pauses()
+        lay_idle = self._is_connected()
+        with hand_over() as handover:
+            while True:
+                sent_before = handover.sent
+                try:
+                    self._connect()
+                    return super().publish(body, *args, **options)
+                except self._errors(policy) as error:
+                    if isinstance(error, REFUSED):
+                        handover.sent = sent_before
+                    self._drop_connection(error)
+                    pause = 0.0 if lay_idle and is_broken(error) else next(pauses, None)
+                    if not self._may_retry(error, handover, policy) or not waited(pause):
+                        raise PublishFailed.by(self._name(), error, handover.sent) from error
+                    lay_idle = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, PublishFailed):
+            self.release()  # what was broken of its connection is dropped already
+        else:
+            super().__exit__(kind, error, trace)
+
+    def _is_connected(self) -> bool:
+        return bool(self.__connection__ and self.__connection__.connected)
+
+    def _connect(self) -> None:
+        if self.__connection__ and not self.__connection__.connected:
+            self.__connection__.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+
+    def _errors(self, policy: RetryPolicy) -> tuple[type[BaseException], ...]:
+        connection = self.__connection__ or self.connection
+        known = (
+            OperationalError,
+            *connection.connection_errors,
+            *connection.channel_errors,
+            *connection.recoverable_connection_errors,
+            *policy.errors,
+        )
+        return tuple(kind for kind in known if kind is not KeyError)
+
+    def _drop_connection(self, error: BaseException) -> None:
+        """Leave a connection that is of no use; the next attempt makes a new one."""
+        connection = self.__connection__
+        if connection and not isinstance(error, KEEPS_CONNECTION):
+            connection.collect()
+            self.revive(connection)
+
+    def _may_retry(self, error: BaseException, handover: Handover, policy: RetryPolicy) -> bool:
+        if isinstance(error, policy.errors):
+            return True
+        if self.__connection__ is None or isinstance(error, FINAL):
+            return False
+        return handover.sent == "no" or is_broken(error)
+
+    def _name(self) -> str:
+        return str(self.broker or (self.__connection__ or self.connection).as_uri())
+
+
+def is_broken(error: BaseException) -> bool:
+    """Tell whether an error means a connection that is gone, and no server that keeps us waiting.
+
+    A time limit that the system itself keeps (``ETIMEDOUT``: nobody acknowledges our packets) has an error number.
+    """
+    if isinstance(error, TimeoutError):
+        return error.errno is not None
+    return not isinstance(error, (*FINAL, redis.TimeoutError))
+
+
+def waited(pause: float | None) -> bool:
+    """Wait before a retry; tell whether there is time for one."""
+    if pause is None:
+        return False
+    try:
+        left = time_left()
+    except TimeoutError:
+        return False
+    if left is not None and left <= pause:
+        return False
+    sleep(pause)
+    return True
+
+
+@contextmanager
+def as_publish_failed(broker: Callable[[], Broker]) -> Iterator[None]:
+    """Bound a publish with all that belongs to it, and turn what Celery raises of a broker into ``PublishFailed``."""
+    with hand_over() as handover:
+        try:
+            yield
+        except PublishFailed:
+            raise
+        except OperationalError as error:
+            raise PublishFailed.by(str(broker()), error, handover.sent) from error
+
+
+class BoundedProducerPool(ProducerPool):
+    """A pool that waits for a free producer no longer than a publish may take."""
+
+    def __init__(self, broker: Broker, connections: Any, limit: int | None) -> None:
+        self._broker = broker
+        super().__init__(connections=connections, limit=limit, Producer=FleetProducer)
+
+    def acquire(self, block: bool = False, timeout: float | None = None) -> Any:
+        """Take a producer out of the pool.
+
+        Raises:
+            PublishFailed: All are in use.  Nothing was sent.
+        """
+        try:
+            producer = super().acquire(block, time_left(timeout or HAND_OVER_WITHIN_SECONDS))
+        except (LimitExceeded, TimeoutError) as error:
+            in_use = OperationalError(f"all {self.limit} connections are in use (broker_pool_limit)")
+            raise PublishFailed.by(str(self._broker), in_use, "no") from error
+        producer.broker = self._broker
+        return producer
+
+
+class DroppableConnectionPool(ConnectionPool):
+    """A pool whose idle connections can be dropped."""
+
+    def drop_idle(self) -> None:
+        """Drop the connections that nobody uses now, without a word to the server."""
+        idle = []
+        with suppress(Empty):
+            while True:
+                idle.append(self._resource.get_nowait())
+        for connection in idle:
+            if isinstance(connection, Connection):
+                connection.collect()
+            self._resource.put_nowait(connection)
+
+
+class ProducerPools:
+    """A pool of producers for each broker; safe to use from threads and after a fork.
+
+    A child process starts with empty pools: the sockets of its parent are left alone and kept open, because
+    closing them would end the parent's connections too.
+    """
+
+    def __init__(self, app: FleetCelery) -> None:
+        self._app = app
+        self._lock = Lock()
+        self._pools: dict[str, ProducerPool] = {}
+        self._pid = os.getpid()
+        self._of_parents: list[dict[str, ProducerPool]] = []
+
+    def __getitem__(self, broker: Broker) -> ProducerPool:
+        """Return the pool of a broker, made at its first use; opens no connection."""
+        if self._pid != os.getpid():
+            self.start_afresh()
+        try:
+            return self._pools[broker.alias]
+        except KeyError:
+            with self._lock:
+                return self._pools.setdefault(broker.alias, self._create(broker))
+
+    def start_afresh(self) -> None:
+        """Forget the pools of the process that this one was forked from."""
+        self._lock = Lock()
+        self._of_parents.append(self._pools)
+        self._pools = {}
+        self._pid = os.getpid()
+
+    def drop_idle(self) -> None:
+        """Drop the connections that nobody uses now; they are made anew when they are needed."""
+        for pool in tuple(self._pools.values()):
+            pool.connections.drop_idle()
+
+    def close(self) -> None:
+        """Close every connection of this process's pools; a publish that is under way in a thread fails."""
+        if self._pid != os.getpid():
+            self.start_afresh()
+        for pool in self._pools.values():
+            pool.force_close_all()
+            pool.connections.force_close_all()
+        self._pools = {}
+
+    def _create(self, broker: Broker) -> ProducerPool:
+        limit = self._app.conf.broker_pool_limit
+        connection = self._app.connection_for_write(broker.url.get_secret_value())
+        return BoundedProducerPool(broker, DroppableConnectionPool(connection, limit), limit)

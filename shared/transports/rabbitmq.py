@@ -1,0 +1,288 @@
+"""kombu's RabbitMQ transport, which knows what became of each message and waits for nothing without end.
+
+What is added: every publish is confirmed, and one that reaches no queue raises; every answer of the server is awaited
+for a limited time; a connection on which nothing arrives is noticed within some seconds.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from amqp import spec
+from amqp.exceptions import ConnectionForced, MessageNacked, RecoverableConnectionError
+from amqp.transport import SSLTransport as TLSStream
+from amqp.transport import TCPTransport as TCPStream
+from kombu.transport import pyamqp
+
+from shared.deadlines import at_most, time_left
+from shared.handover import message_leaves
+from shared.transports.dialing import dial
+from shared.transports.unreadable import tolerant_frame_handler
+
+ANSWER_WITHIN_SECONDS = 5.0
+"""How long the server may take to answer a question; after that the connection counts as broken, and is dropped."""
+CONNECT_WITHIN_SECONDS = 4.0
+CLOSE_WITHIN_SECONDS = 1.0
+"""How long a connection or channel that is closed waits for the server to agree."""
+TRANSIENT = 1
+"""The ``delivery_mode`` of a message that a restart of the server loses."""
+SILENCE_IN_HEARTBEATS = 1.2
+"""After how many heartbeat intervals of silence a connection is broken.
+
+The server sends something at least every half interval, so two of its heartbeats are missing then.
+"""
+
+
+class Blocked(TimeoutError):
+    """RabbitMQ takes no messages, for lack of memory or disk; the connection is well, and kept."""
+
+    def __init__(self) -> None:
+        super().__init__("RabbitMQ takes no messages, for lack of memory or disk (see its log)")
+
+
+class Channel(pyamqp.Channel):
+    """Confirms every publish, and waits for answers for a limited time."""
+
+    _confirm_selected: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._returned: Exception | None = None
+        self._published = 0
+        """The delivery tag of the last publish."""
+        super().__init__(*args, **kwargs)
+        self.events["basic_return"].add(self._note_return)
+
+    def basic_publish_confirm(
+        self,
+        message: Any,
+        exchange: str = "",
+        routing_key: str = "",
+        mandatory: bool = False,
+        immediate: bool = False,
+        timeout: float | None = None,
+        confirm_timeout: float | None = None,
+    ) -> None:
+        """Publish a message and wait until the server has it.
+
+        A transient message that need not reach a queue (events, remote control) may be lost by its own declaration:
+        nobody waits for it, least of all the loop of a worker.
+
+        Args:
+            message: What ``prepare_message`` made.
+            exchange: The exchange; empty for straight into the queue ``routing_key``.
+            routing_key: The routing key.
+            mandatory: Whether it is an error when no queue takes the message.
+            immediate: Refused by every RabbitMQ since 3.0.
+            timeout: Seconds for writing, and for the confirmation without ``confirm_timeout``.
+            confirm_timeout: Seconds for the confirmation.
+
+        Raises:
+            amqp.ChannelError: The server refused the message, or no queue took a mandatory one.
+            amqp.MessageNacked: The server could not take it.
+            OSError: No connection, or no answer in time.
+        """
+        waits = mandatory or message.properties.get("delivery_mode") != TRANSIENT
+        if waits and not self._confirm_selected:
+            self.confirm_select()
+            self._confirm_selected = True
+            self._published = 0
+        self.connection.wait_until_unblocked()
+        self._returned = None
+        with self.connection.transport.having_timeout(time_left(timeout or ANSWER_WITHIN_SECONDS)):
+            message_leaves()
+            self.send_method(spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, immediate), message)
+        self._published += 1
+        if not waits:
+            return
+        with at_most(confirm_timeout or timeout or ANSWER_WITHIN_SECONDS):
+            self._wait_for_confirmation()
+        self._raise_returned()
+
+    basic_publish = basic_publish_confirm
+
+    def wait(self, method: Any, callback: Any = None, timeout: float | None = None, returns_tuple: bool = False) -> Any:
+        """Wait for an answer, for some seconds if nobody says how long."""
+        if self.connection is None:
+            raise RecoverableConnectionError("connection already closed")
+        with self.connection.within(timeout):
+            return super().wait(method, callback, None, returns_tuple)
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close the channel, whether the server agrees or not."""
+        with at_most(CLOSE_WITHIN_SECONDS):
+            return super().close(*args, **kwargs)
+
+    def _wait_for_confirmation(self) -> None:
+        settled: list[Any] = []
+
+        def note(method: Any, delivery_tag: int, *_: Any) -> None:
+            if delivery_tag >= self._published:  # else that of a publish that was given up
+                settled.append(method)
+
+        while not settled:
+            try:
+                self.wait([spec.Basic.Ack, spec.Basic.Nack], callback=note)
+            except TimeoutError:
+                if self.connection and self.connection.blocked:
+                    raise Blocked from None
+                raise
+        if spec.Basic.Nack in settled:
+            raise MessageNacked("RabbitMQ could not take the message")
+
+    def _raise_returned(self) -> None:
+        if self._returned is not None:
+            # The queue is gone.  Whoever publishes next declares it again.
+            self.connection.client.declared_entities.clear()
+            raise self._returned
+
+    def _note_return(self, error: Exception, *_: Any) -> None:
+        # Raised only after the confirmation, which follows: it must not be taken for that of the next message.
+        self._returned = error
+
+
+class Connection(pyamqp.Connection):
+    """Keeps the deadline of the caller, and notices when the server has fallen silent."""
+
+    Channel = Channel
+    blocked = False
+    """Whether the server has said that it takes no messages now, for lack of memory or disk."""
+    _ticked = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"frame_handler": tolerant_frame_handler, **options})
+
+    def connect(self, callback: Any = None) -> Any:
+        """Connect and log in, within four seconds; in gevent Celery takes the usual time limit away."""
+        with at_most(self.connect_timeout or CONNECT_WITHIN_SECONDS):
+            return super().connect(callback)
+
+    def Transport(  # noqa: N802
+        self,
+        host: str,
+        connect_timeout: float | None,
+        ssl: Any = False,
+        read_timeout: float | None = None,
+        write_timeout: float | None = None,
+        **options: Any,
+    ) -> Any:
+        """Return the stream to a server, not yet connected."""
+        stream = BoundedTLSStream if ssl else BoundedTCPStream
+        return stream(
+            host,
+            connect_timeout=connect_timeout,
+            ssl=ssl,
+            read_timeout=read_timeout,
+            write_timeout=write_timeout,
+            **options,
+        )
+
+    def blocking_read(self, timeout: float | None = None) -> Any:
+        """Read one frame, within the deadline of the caller."""
+        return super().blocking_read(time_left(timeout))
+
+    def wait(self, method: Any, callback: Any = None, timeout: float | None = None, returns_tuple: bool = False) -> Any:
+        """Wait for an answer, for some seconds if nobody says how long."""
+        with self.within(timeout):
+            return super().wait(method, callback, None, returns_tuple)
+
+    @contextmanager
+    def within(self, timeout: float | None) -> Iterator[None]:
+        """Bound a wait for an answer; a connection without one is dropped, so that the next question costs no time."""
+        try:
+            with at_most(timeout or ANSWER_WITHIN_SECONDS):
+                yield
+        except TimeoutError:
+            if not self.blocked:
+                self.collect()
+            raise
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close the connection, whether the server agrees or not."""
+        with at_most(CLOSE_WITHIN_SECONDS):
+            return super().close(*args, **kwargs)
+
+    def wait_until_unblocked(self) -> None:
+        """Read what the server has said meanwhile, and wait while it takes no messages.
+
+        Raises:
+            Blocked: It has taken no messages for too long.
+            OSError: The connection is gone.
+        """
+        while self._read_what_is_there() or self.blocked:
+            if self.blocked:
+                self._wait_for_word()
+
+    def heartbeat_tick(self, rate: float = 2) -> None:
+        """Send a heartbeat where one is due, and look whether the server still sends any.
+
+        Raises:
+            amqp.ConnectionForced: Nothing has arrived for more than an interval.
+        """
+        now = monotonic()
+        if now - self._ticked > self.heartbeat:
+            # This process did not run, or did something else: what has arrived meanwhile is not read yet.
+            self.last_heartbeat_received = now
+        self._ticked = now
+        super().heartbeat_tick(rate)
+        silent = monotonic() - self.last_heartbeat_received
+        if self.heartbeat and silent > SILENCE_IN_HEARTBEATS * self.heartbeat:
+            raise ConnectionForced(f"RabbitMQ has been silent for {silent:.0f} s")
+
+    def _read_what_is_there(self) -> bool:
+        try:
+            self.drain_events(timeout=0)
+        except TimeoutError:
+            return False
+        return True
+
+    def _wait_for_word(self) -> None:
+        try:
+            self.drain_events(timeout=ANSWER_WITHIN_SECONDS)
+        except TimeoutError:
+            raise Blocked from None
+
+    def _on_blocked(self) -> Any:
+        self.blocked = True
+        return super()._on_blocked()
+
+    def _on_unblocked(self) -> Any:
+        self.blocked = False
+        return super()._on_unblocked()
+
+
+class BoundedTCPStream(TCPStream):
+    """py-amqp's socket, connected within the deadline of the caller."""
+
+    def _connect(self, host: str, port: int, timeout: float | None) -> None:
+        self.sock = dial(host, port, timeout, _leave_as_it_is)
+
+
+class BoundedTLSStream(TLSStream):
+    """The same over TLS."""
+
+    def _connect(self, host: str, port: int, timeout: float | None) -> None:
+        self.sock = dial(host, port, timeout, _leave_as_it_is)
+        self.connect_timeout = time_left(timeout)  # for the handshake
+
+    def _shutdown_transport(self) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(CLOSE_WITHIN_SECONDS)  # a frozen server never answers the goodbye of TLS
+        super()._shutdown_transport()
+
+
+class Transport(pyamqp.Transport):
+    """Chosen by ``FleetCelery`` for every ``amqp://`` broker."""
+
+    Connection = Connection
+
+
+class TLSTransport(Transport, pyamqp.SSLTransport):
+    """Chosen by ``FleetCelery`` for every ``amqps://`` broker."""
+
+
+def _leave_as_it_is(_: socket.socket) -> None:
+    pass

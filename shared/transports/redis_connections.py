@@ -1,0 +1,91 @@
+"""Connections to Redis that keep the deadline of the caller, and note when a message leaves."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import redis
+from redis.utils import SENTINEL
+
+from shared.deadlines import has_deadline, time_left
+from shared.handover import bytes_leave, leaving
+from shared.transports.dialing import dial
+
+
+class BoundedConnection(redis.Connection):
+    """redis-py's connection; under a deadline it waits for nothing longer than that allows.
+
+    Without one its own time limits hold.
+    """
+
+    _sock: Any
+    _logging_in = False
+
+    def connect_check_health(self, *args: Any, **options: Any) -> None:
+        """Connect and log in; none of that is the message."""
+        if self._sock:
+            return
+        self._logging_in = True
+        try:
+            super().connect_check_health(*args, **options)
+            self._sock.settimeout(self.socket_timeout)
+        finally:
+            self._logging_in = False
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Write a command."""
+        if not self._sock:
+            self.connect_check_health(check_health=False)
+        if not self._logging_in:
+            bytes_leave()
+        if not has_deadline():
+            super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+            return
+        self._sock.settimeout(self._bound(self.socket_timeout))
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+        self._sock.settimeout(self.socket_timeout)
+
+    def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
+        """Read an answer."""
+        if has_deadline():
+            timeout = self._bound(self.socket_timeout if timeout is SENTINEL else timeout)
+        return super().read_response(*args, timeout=timeout, **options)
+
+    def _connect(self) -> socket.socket:
+        connected = dial(self.host, self.port, self.socket_connect_timeout, self._prepare)
+        connected.settimeout(time_left(self.socket_timeout))  # TLS shakes hands next
+        return connected
+
+    def _prepare(self, connecting: socket.socket) -> None:
+        connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.socket_keepalive:
+            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in self.socket_keepalive_options.items():
+                connecting.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    def _bound(self, limit: float | None) -> float | None:
+        try:
+            return time_left(limit)
+        except TimeoutError as error:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise redis.TimeoutError(str(error)) from error
+
+
+class BoundedTLSConnection(redis.SSLConnection, BoundedConnection):
+    """The same over TLS."""
+
+
+class BoundedPublishing:
+    """Part of the Redis channel: uses these connections, and says when it writes a message."""
+
+    connection_class = BoundedConnection
+    connection_class_ssl = BoundedTLSConnection
+
+    def _put(self, *args: Any, **options: Any) -> None:
+        with leaving():
+            super()._put(*args, **options)  # type: ignore[misc]
+
+    def _put_fanout(self, *args: Any, **options: Any) -> None:
+        with leaving():
+            super()._put_fanout(*args, **options)  # type: ignore[misc]

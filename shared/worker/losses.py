@@ -1,0 +1,128 @@
+"""Work that died after its message was acknowledged, and how its failure is recorded.
+
+No broker hands such work out again, so any living worker of the fleet that finds a record whose lease ran out stores
+the failure; chords, chains and errbacks then learn of it as of any other failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import redis
+from celery import states
+from celery.app.task import Context
+from celery.backends.base import DisabledBackend
+from kombu.utils.json import dumps, loads
+
+from shared.errors import LostAfterAcknowledgement
+from shared.events import Outcome, TaskEnded
+from shared.health import clock
+from shared.worker.acknowledged import LEASE_SECONDS, Acknowledged, Holding
+from shared.worker.keeper import RecordKeeper
+
+if TYPE_CHECKING:
+    from shared.celery_app import FleetCelery
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 2.0
+"""With a lease of 10 seconds, a loss is recorded 12 seconds after the worker's death at the latest."""
+SLOW_SECONDS = 2.0
+AT_ONCE = 20
+
+
+def lost(name: str, task_id: str, how: str) -> LostAfterAcknowledgement:
+    """Return the failure of an execution."""
+    return LostAfterAcknowledgement(f"{name}[{task_id}] was acknowledged before it was done, and then {how}.")
+
+
+def keepsake(request: Mapping[str, Any], *, broker: str, store_errors: bool) -> str:
+    """Return, as JSON, what the failure of an execution needs: its request, where it came from, whether it is stored.
+
+    Arguments that are no JSON are left out; no errback of a dead worker's task sees them then.
+    """
+    kept = {"request": dict(request), "broker": broker, "store_errors": store_errors}
+    try:
+        return str(dumps(kept))
+    except TypeError:
+        kept["request"] = {name: value for name, value in request.items() if name not in ("args", "kwargs")}
+        return str(dumps(kept))
+
+
+class LossWatch:
+    """Looks, from a thread of each worker, for acknowledged work whose worker is dead, and records its failure.
+
+    One worker alone records each.  As ``shared.transports.leases`` does, it takes nothing over before it has itself
+    been in touch with the state database for the length of a lease: after an outage all leases have run out, and
+    living workers must have the time to renew theirs.
+    """
+
+    def __init__(self, app: FleetCelery, records: Acknowledged, keeper: RecordKeeper, execution: str) -> None:
+        self._app = app
+        self._records = records
+        self._keeper = keeper
+        self._execution = execution
+        self._ended = Event()
+        self._in_touch_since: float | None = None
+
+    def start(self) -> None:
+        """Begin; the thread ends with the process."""
+        Thread(target=self._run, name="losses", daemon=True).start()
+
+    def end(self) -> None:
+        """Take nothing over from now on."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOK_EVERY_SECONDS):
+            started = clock()
+            try:
+                if self._in_touch_since is not None and started - self._in_touch_since >= LEASE_SECONDS:
+                    expired = self._records.take_expired(self._execution, AT_ONCE)
+                else:
+                    self._records.ping()
+                    expired = []
+            except (redis.RedisError, OSError):
+                self._in_touch_since = None
+                continue
+            if self._in_touch_since is None or clock() - started > SLOW_SECONDS:
+                self._in_touch_since = clock()
+            for holding, kept in expired:
+                self._record(holding, kept)
+
+    def _record(self, holding: Holding, kept: str) -> None:
+        self._keeper.hold(holding)  # a result store that is slow to answer must not let it lapse
+        try:
+            self._fail(loads(kept))
+            self._records.finish(holding)
+        except Exception:  # whatever the result store or a broker raises: the lease lapses, and it is tried again
+            logger.exception("The loss of message %s can't be recorded now.", holding.message)
+        finally:
+            self._keeper.let_go(holding)
+
+    def _fail(self, kept: Mapping[str, Any]) -> None:
+        request = Context(kept["request"])
+        if self._ended_before(request.id):
+            return
+        failure = lost(request.task, request.id, "its worker was lost")
+        logger.error("%s", failure)
+        self._app.backend.mark_as_failure(
+            request.id, failure, request=request, store_result=kept["store_errors"], call_errbacks=True
+        )
+        queue, _ = self._app.amqp.origin(request.delivery_info)
+        self._app.subscribers.emit(
+            TaskEnded(request.task, queue, kept["broker"], Outcome.FAILED, None, type(failure).__name__)
+        )
+
+    def _ended_before(self, task_id: str) -> bool:
+        """Tell whether it ended, and its worker died before it could remove the record.
+
+        A loss that is stored already is recorded once more: whoever stored it may not have come to its chord.
+        """
+        if isinstance(self._app.backend, DisabledBackend):
+            return False
+        meta = self._app.backend.get_task_meta(task_id, cache=False)
+        return meta["status"] in states.READY_STATES and not isinstance(meta["result"], LostAfterAcknowledgement)

@@ -1,0 +1,99 @@
+"""What the pools without child processes have in common: soft time limits, and an end for every execution.
+
+Celery's own threads and greenlets end without a word when something is raised outside of a task's body, or by
+``sys.exit()`` in it: its message is never acknowledged, and takes up a place in the worker's window for ever.  In the
+solo pool the worker ends.  Here such an execution fails, as it does in a child process.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from time import monotonic
+from typing import Any, ClassVar, NamedTuple
+
+from billiard.einfo import ExceptionInfo
+from celery.concurrency.base import BasePool
+from celery.exceptions import SoftTimeLimitExceeded, WorkerShutdown, WorkerTerminate
+
+from shared.queues import ENFORCE_SOFT_LIMITS, Pool
+
+logger = logging.getLogger(__name__)
+
+
+class Escaped(NamedTuple):
+    """What an execution raised outside of its task's body."""
+
+    info: ExceptionInfo
+
+
+class ContainedPool(BasePool):
+    """Part of a pool: runs tasks within a soft time limit, and reports whatever they raise."""
+
+    kind: ClassVar[Pool]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._told: set[tuple[str, str]] = set()
+
+    def soft_limit(self, seconds: float) -> AbstractContextManager[Any]:
+        """Return a context in which ``SoftTimeLimitExceeded`` is raised after some seconds."""
+        raise NotImplementedError
+
+    def on_apply(
+        self,
+        target: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        callback: Any = None,
+        error_callback: Any = None,
+        timeout_callback: Any = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Any:
+        """Run a task."""
+        soft = soft_timeout or self.options.get("soft_timeout")
+        if soft and self.kind not in ENFORCE_SOFT_LIMITS:
+            self.say_once(args[0], "soft")
+            soft = None
+        if timeout:
+            self.say_once(args[0], "hard")
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return self._within(soft, timeout_callback, target, args, kwargs) if soft else target(*args, **kwargs)
+            except (WorkerShutdown, WorkerTerminate):
+                raise
+            except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 - reported as in a child process
+                return Escaped(ExceptionInfo())
+
+        def tell(result: Any) -> Any:
+            return error_callback(result.info) if isinstance(result, Escaped) else callback(result)
+
+        options |= {"timeout": timeout, "timeout_callback": timeout_callback}
+        return super().on_apply(run, args, kwargs, callback=tell, **options)
+
+    def say_once(self, task: str, limit: str) -> None:
+        """Warn, once for each task, of a time limit that this pool can't hold."""
+        if (task, limit) not in self._told:
+            self._told.add((task, limit))
+            logger.warning(
+                "Task %s has a %s time limit, which pool %s can't enforce; run its queue with prefork.",
+                task,
+                limit,
+                self.kind,
+            )
+
+    def _within(self, seconds: float, tell: Any, target: Any, args: Any, kwargs: Any) -> Any:
+        started, result = monotonic(), None
+        try:
+            with self.soft_limit(seconds):
+                result = target(*args, **kwargs)
+        except SoftTimeLimitExceeded:
+            if result is None:
+                raise
+        finally:
+            if monotonic() - started >= seconds:
+                tell(True, seconds)
+        return result

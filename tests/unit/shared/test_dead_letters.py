@@ -1,0 +1,61 @@
+"""A dead letter is kept whole, whatever is in it, and read again as it was."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from amqp.basic_message import Message
+from kombu.message import Message as Received
+
+from shared.dead_letters import DeadLetter, Reason, unreadable_letter
+from shared.transports.unreadable import UNREADABLE_HEADER, tolerant_frame_handler, without_properties
+
+
+@pytest.mark.parametrize("body", [b"", b"[[], {}, {}]", "grüße".encode(), b"\xff\x00\xfe", b'"\xed\xa0\x80"'])
+def test_a_letter_is_read_as_it_was_written(body):
+    letter = DeadLetter(id="1", task="t", queue="q", broker="b", reason=Reason.POISON, detail="why", body=body)
+    assert DeadLetter.loads(letter.dumps()) == letter
+
+
+def test_what_could_not_be_taken_apart_is_kept_as_it_lay_in_the_broker():
+    letter = DeadLetter.loads(unreadable_letter(b"\xffjunk", queue="q", reason=Reason.UNDECODABLE, detail="why"))
+    assert (letter.body, letter.headers, letter.properties, letter.id) == (b"\xffjunk", None, None, None)
+
+
+def test_headers_that_have_no_form_in_json_are_kept_as_text():
+    headers = {"id": "1", "when": datetime(2026, 1, 1, tzinfo=UTC), "price": Decimal("1.50"), "raw": b"\xff"}
+    message = Received(body=b"{}", headers=headers, properties={"priority": 3}, content_type="application/json")
+    letter = DeadLetter.of(message, queue="q", broker="b", reason=Reason.BAD_MESSAGE, detail="why")
+    kept = DeadLetter.loads(letter.dumps())
+    assert kept.headers == {"id": "1", "when": "2026-01-01 00:00:00+00:00", "price": "1.50", "raw": "\\xff"}
+    assert kept.properties == {"priority": 3}
+
+
+def test_a_decompressed_body_is_not_said_to_be_compressed():
+    message = Received(body=b"{}", headers={"id": "1"})
+    message.headers["compression"] = "application/x-gzip"
+    letter = DeadLetter.of(message, queue="q", broker="b", reason=Reason.POISON, detail="why")
+    assert "compression" not in (letter.headers or {})
+
+
+def test_properties_that_cannot_be_decoded_arrive_as_one_header():
+    flags_and_type = b"\x80\x00\x02\xff\xfe"
+    frame = (60).to_bytes(2) + bytes(2) + (4).to_bytes(8) + flags_and_type
+    received = []
+
+    class Connection:
+        bytes_recv = 0
+
+    handle = tolerant_frame_handler(Connection(), lambda *arrived: received.append(arrived[-1]))
+    handle((1, 1, (60).to_bytes(2) + (60).to_bytes(2)))  # basic.deliver
+    handle((2, 1, frame))
+    handle((3, 1, b"body"))
+    (message,) = received
+    assert isinstance(message, Message)
+    assert message.body == b"body"
+    kept = message.properties["application_headers"][UNREADABLE_HEADER]
+    assert base64.b64decode(kept) == flags_and_type
+    assert without_properties(frame)[:12] == frame[:12]
