@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test test-unit test-contract test-containers test-upstream test-chaos bench check lock clean brokers
+.PHONY: help venv demo up down status test test-unit test-contract test-containers test-faults test-upstream test-chaos bench check lock clean brokers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-unit: $(STAMP)-dev ## Run the tests that need no broker
 test-contract: $(STAMP)-dev brokers ## Run the contract suite on the installed brokers, then on those of compose.yaml
 	@$(BIN)/python -m pytest tests/contract --servers=local
 	@$(BIN)/python -m pytest tests/contract --servers=containers
+
+test-faults: $(STAMP)-dev brokers ## Kill, freeze and cut off workers and servers; send them rubbish
+	@$(BIN)/python -m pytest tests/faults --numprocesses 3 --dist loadfile
 
 test-containers: $(STAMP)-dev ## Run the fleet of compose.yaml through its tests, and print how long that took
 	@$(BIN)/python -m pytest tests/containers --durations=5

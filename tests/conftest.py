@@ -8,7 +8,7 @@ import pytest
 
 pytest_plugins = ["tests.fixtures.brokers", "tests.fixtures.ledger", "tests.fixtures.postgres"]
 
-NEED_SERVERS = ("contract", "integration", "acceptance")
+NEED_SERVERS = ("contract", "faults", "integration", "acceptance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

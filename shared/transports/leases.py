@@ -89,7 +89,8 @@ class LeaseKeeper:
         if not self.alive():
             logger.error("This process hangs; the %d messages that it holds go to others.", len(held))
             return
-        missing = claims.renew(held, self._lease) & self._held.keys() if held else set()
+        gone = claims.renew(held, self._lease) if held else set()
+        missing = {identity for identity in gone if identity in self._held}
         lost = missing & self._missing  # one that is missing for the first time may just be settled by the loop
         self._missing = missing - lost
         for identity in lost:
