@@ -125,9 +125,9 @@ def test_secrets_show_nowhere_that_others_look(fleet):
 @pytest.mark.parametrize("service", WORKERS)
 def test_a_worker_has_its_own_secrets_only(fleet, service):
     listed = fleet.run(service, "ls", "/run/secrets/yard").split()
-    brokers = {"yard_broker_batch_url", "yard_broker_critical_url", "yard_broker_default_url", "yard_results_url"}
-    own = {"email": {"yard_state_url"}, "core": {"yard_database_url"}, "file": set()}[service.partition("-")[0]]
-    assert set(listed) == brokers | own
+    brokers = {"yard_broker_batch_url", "yard_broker_critical_url", "yard_broker_default_url"}
+    own = {"yard_database_url"} if service.startswith("core-") else set()
+    assert set(listed) == brokers | {"yard_results_url", "yard_state_url"} | own
 
 
 def test_a_worker_cannot_take_the_work_or_the_claims_of_another(fleet):
@@ -135,7 +135,6 @@ def test_a_worker_cannot_take_the_work_or_the_claims_of_another(fleet):
         "file-images",
         """
 import json, redis
-from kombu import Connection
 from shared.settings import load_settings
 settings = load_settings()
 answers = []
@@ -145,12 +144,7 @@ for command in (["RPOP", "core.default"], ["GET", "claim:mail:x"], ["KEYS", "*"]
         client.execute_command(*command)
     except redis.exceptions.NoPermissionError:
         answers.append(command[0])
-with Connection(settings.broker_batch_url.get_secret_value()) as connection:
-    try:
-        connection.default_channel.basic_get("email.bulk")
-    except connection.channel_errors as error:
-        answers.append(error.code)
 print(json.dumps(answers))
 """,
     )
-    assert refused == ["RPOP", "GET", "KEYS", "CONFIG", "FLUSHALL", 403]
+    assert refused == ["RPOP", "GET", "KEYS", "CONFIG", "FLUSHALL"]

@@ -1,7 +1,9 @@
 """Who logs in at Redis and RabbitMQ in containers, and what each may do there.
 
 Every service has an account of its own.  Each may publish to every queue, for the next step of a workflow may be
-anybody's; each may take from its own queues only.  What follows from the queue table is read from it.
+anybody's.  On Redis each may take from its own queues only.  RabbitMQ lets nobody declare a queue with a dead-letter
+exchange who may not read that queue, and whoever publishes declares: there each may read every queue of the table.
+What follows from the queue table is read from it.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from shared.delays.scripts import ENTRIES as DELAYED
 from shared.names import ServiceName
 from shared.queues import QUEUES
-from shared.transports.claims import HELD
+from shared.transports.claims import DEAD, HELD
 
 OBSERVER = "observer"
 """Measures queues, and changes nothing."""
@@ -87,7 +90,7 @@ def _redis_rules(account: str) -> list[str]:
     own = _queues_of(account)
     others = [spec.name for spec in QUEUES if spec.name not in own]
     if account == OBSERVER:
-        return [*_keys("%R~", others), f"%R~{HELD}", "-@all +@connection +llen +hscan"]
+        return [*_keys("%R~", others), f"%R~{HELD}", f"%R~{DELAYED}*", "-@all +@connection +llen +hscan +hgetall"]
     rules = [*_keys("~", own), *OF_EVERY_PARTICIPANT, EVERY_COMMAND]
     if account == ServiceName.EMAIL_WORKER:
         rules.append(CLAIMS)
@@ -102,9 +105,10 @@ def _rabbitmq_permissions(account: str) -> dict[str, str]:
     if account == OBSERVER:
         return dict.fromkeys(("configure", "write", "read"), "^$")
     exchanges = {re.escape(spec.queue.exchange.name) for spec in QUEUES}
-    own = [re.escape(name) for name in _queues_of(account)]
-    # Whoever publishes declares the queue and binds it, which takes reading the exchange.
-    return {"configure": ".*", "write": ".*", "read": f"^({'|'.join([*own, *sorted(exchanges), *REMOTE_CONTROL])})$"}
+    queues = [re.escape(spec.name) for spec in QUEUES]
+    # Whoever publishes declares the queue and binds it, which takes reading the exchange; see above for the queue.
+    readable = [*queues, *sorted(exchanges), re.escape(DEAD), *REMOTE_CONTROL]
+    return {"configure": ".*", "write": ".*", "read": f"^({'|'.join(readable)})$"}
 
 
 def _queues_of(account: str) -> list[str]:

@@ -75,13 +75,12 @@ def _files(passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
     ledger = {"yard_database_url": f"postgresql://switchyard:{passwords[LEDGER]}@postgres:5432/switchyard"}
     management = {"yard_broker_batch_management_url": f"http://{OBSERVER}:{passwords[OBSERVER]}@rabbitmq:15672"}
     brokers = {account: _brokers(account, passwords[account]) for account in ACCOUNTS}
-    state = {account: {"yard_state_url": _redis(account, passwords[account], 3)} for account in ACCOUNTS}
     return {
-        ServiceName.EMAIL_WORKER: brokers[ServiceName.EMAIL_WORKER] | state[ServiceName.EMAIL_WORKER],
+        ServiceName.EMAIL_WORKER: brokers[ServiceName.EMAIL_WORKER],
         ServiceName.FILE_WORKER: brokers[ServiceName.FILE_WORKER],
         ServiceName.CORE: brokers[ServiceName.CORE] | ledger,
         OBSERVER: brokers[OBSERVER] | management,
-        YARD: brokers[YARD] | state[YARD] | ledger | management,
+        YARD: brokers[YARD] | ledger | management,
         "redis": {"users.acl": redis_users(passwords), OPERATOR: passwords[OPERATOR]},
         "rabbitmq": {
             "definitions.json": json.dumps(rabbitmq_definitions(passwords), indent=2),
@@ -97,6 +96,7 @@ def _brokers(account: str, password: str) -> dict[str, str]:
         "yard_broker_default_url": _redis(account, password, 0),
         "yard_broker_critical_url": _redis(account, password, 1),
         "yard_results_url": _redis(account, password, 2),
+        "yard_state_url": _redis(account, password, 3),
         "yard_broker_batch_url": f"amqp://{account}:{password}@rabbitmq:5672//",
     }
 
