@@ -34,6 +34,7 @@ ASK_AGAIN_SECONDS = 5.0
 """How long a connection waits for the server to tell of a message before it asks all the same."""
 ANSWER_WITHIN_SECONDS = 10.0
 """A connection on which a claim is not answered in this time is broken."""
+LOOK_FOR_ROOM_SECONDS = 0.005
 MOST_AT_ONCE = 64
 """Messages in one claim; a loop that gets more at once leaves its other work waiting."""
 NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error)
@@ -224,6 +225,10 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
         answer = self._read()
         if not answer:
             self._told = False  # it tells us when there is something
+            if self.client.connection.can_read(timeout=0):
+                # What it told came with the answer, and the poller sees no more of it.
+                self._read(push_request=True)
+                self._brpop_start()
             raise kombu_redis.Empty
         self._in_poll = None
         self._deliver_all(read_claims(answer))

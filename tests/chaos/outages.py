@@ -31,7 +31,7 @@ TASK_SECONDS = 0.05
 BACKLOG = 60
 """Tasks that wait at any time, so that a worker which consumes shows it."""
 AGAIN_WITHIN_SECONDS = 10.0
-NOTICED_WITHIN_SECONDS = 30.0
+NOTICED_WITHIN_SECONDS = 15.0
 """A half-open connection has to be noticed first."""
 GIVE_UP_SECONDS = 90.0
 PUBLISH_WITHIN_SECONDS = 5.0

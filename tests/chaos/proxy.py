@@ -25,12 +25,11 @@ class WatchingProxy(Proxy):
         super().__init__(port)
 
     def _pass(self, source: socket.socket) -> None:
-        piece = b""
-        with suppress(OSError):
+        with suppress(OSError):  # a reset; who passes it on finds out
             piece = source.recv(PIECE, socket.MSG_PEEK)
-        if source.getpeername() != self._server:
-            self._said[source] += piece
-        elif piece and self._stops(self._said[self._pairs[source]], piece):
-            self._frozen |= {source, self._pairs[source]}
-            return
+            if source.getpeername() != self._server:
+                self._said[source] += piece
+            elif piece and self._stops(self._said[self._pairs[source]], piece):
+                self._frozen |= {source, self._pairs[source]}
+                return
         super()._pass(source)
