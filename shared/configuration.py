@@ -67,8 +67,8 @@ FIXED_TRANSPORT_OPTIONS = frozenset(
 TRANSPORT_OPTIONS: Mapping[BrokerKind, Mapping[str, Any]] = MappingProxyType(
     {
         BrokerKind.REDIS: {
-            # Bounds every command on a silent connection.
-            "socket_timeout": 10,
+            # Bounds every command on a silent connection; a third of a lease, so that a wait in vain loses none.
+            "socket_timeout": 3,
             "socket_connect_timeout": 4,
             "socket_keepalive": True,
         },

@@ -30,9 +30,9 @@ from shared.transports.redis_connections import BoundedPublishing
 
 logger = logging.getLogger(__name__)
 
-ASK_AGAIN_SECONDS = 5.0
+ASK_AGAIN_SECONDS = 3.0
 """How long a connection waits for the server to tell of a message before it asks all the same."""
-ANSWER_WITHIN_SECONDS = 10.0
+ANSWER_WITHIN_SECONDS = 3.0
 """A connection on which a claim is not answered in this time is broken."""
 LOOK_FOR_ROOM_SECONDS = 0.005
 MOST_AT_ONCE = 64
@@ -58,6 +58,7 @@ class QoS(virtual.QoS):
         with self._noticing():
             self._forget(delivery_tag)  # first, or its lease might be renewed after it was settled, and count as lost
         self.last_ack_settled = bool(self.channel.claims.settle(delivery_tag))
+        self.channel.use_room()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Remove a message for good, or put it back behind the others, marked as redelivered."""
@@ -67,6 +68,7 @@ class QoS(virtual.QoS):
             else:
                 self.channel.claims.settle(delivery_tag)
         self._forget(delivery_tag)
+        self.channel.use_room()
 
     def restore_unacked(self) -> None:
         """Put everything back that is held, in front and in its old order."""
@@ -121,6 +123,7 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
         self._in_poll: Any = None
         self._claimed = 0
         self._asked_at: float | None = None
+        self._delivering = False
         self._told = True
         """Whether the server has something to say: the answer to a claim, not only that a list has changed."""
         self._sources: list[str] = []
@@ -190,6 +193,19 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
         elif (waited > ASK_AGAIN_SECONDS or not self._sources) and self.qos.can_consume():
             self._brpop_start()
 
+    def use_room(self) -> None:
+        """Ask for more at once where the loop sleeps because as much was held as may be.
+
+        Greenlets acknowledge beside their loop, which would look for room when it has slept for two seconds.
+        """
+        if self.closed or self._in_poll or self._delivering or not self.connection.cycle.waits:
+            return
+        try:
+            if self.active_queues and self.qos.can_consume():
+                self.connection.cycle._register_BRPOP(self)  # noqa: SLF001 - as kombu's own loop does
+        except self.connection_errors as error:
+            self.connection.cycle.broken = error
+
     def close(self) -> None:
         """Give back what is held, and close."""
         if self._in_poll and not self.closed:
@@ -249,11 +265,13 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
 
     def _deliver_all(self, claims: list[Claim]) -> None:
         waiting = list(reversed(claims))
+        self._delivering = True
         try:
             while waiting:
                 self._deliver_one(waiting[-1])
                 waiting.pop()
         finally:
+            self._delivering = False
             if waiting:
                 self.claims.give_back([(claim.id, b"") for claim in waiting], where="front")
 
@@ -342,6 +360,11 @@ class Poller(kombu_redis.MultiChannelPoller):
         """When the loop last came by."""
         self.broken: Exception | None = None
         """What went wrong on the connection beside the loop."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a loop without a hub waits for something to read, and looks after nothing meanwhile."""
+        return bool(self._in_protected_read)
 
     def on_poll_start(self) -> None:
         """Send claims where there is room for messages.
