@@ -31,7 +31,7 @@ class HealthReport:
     """What a process says of itself."""
 
     process: str
-    """Its name: a worker's node name, ``beat`` or ``observer``."""
+    """Its name: a worker's node name, ``beat``, ``relay`` or ``observer``."""
     pid: int
     born: int | None
     """When it started, by the kernel's count; tells it from a later process of the same id.  ``None`` if unknown."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from services.core import bootstrap, workflows
@@ -103,8 +104,8 @@ def fail_mail(self: Any, task_id: str, mail_id: str) -> None:  # noqa: ARG001
 def advance_campaign(self: Any, campaign_id: str) -> None:  # noqa: ARG001
     """Release the next chunks of a campaign, as far as its window allows."""
     settings = load_settings()
-    for chunk in releasing.release_chunks(bootstrap.ledger(), campaign_id, settings.campaign_window):
-        workflows.send_chunk(chunk, ask_dns=settings.mail_check_deliverability).apply_async()
+    publish = partial(workflows.chunk_to_publish, ask_dns=settings.mail_check_deliverability)
+    releasing.release_chunks(bootstrap.ledger(), campaign_id, settings.campaign_window, publish=publish)
 
 
 @app.task(name=TaskName.CORE_ADVANCE_STALLED, ignore_result=True, **durable)

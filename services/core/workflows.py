@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from celery import Signature, chain, chord
 
+from services.core.ledger.outbox import Outgoing
+from services.core.outgoing import outgoing
 from services.core.usecases.submit_files import SubmittedJob
 from shared.reports import Chunk, Mail
 from shared.signatures import core, email, files
@@ -56,3 +58,24 @@ def send_mail(mail_id: str, mail: Mail) -> Signature:
     return (
         email.send_mail(mail).set(task_id=mail_id, link=[core.record_mail(mail_id)]).on_error(core.fail_mail(mail_id))
     )
+
+
+def job_to_publish(job: SubmittedJob, *, notify: bool) -> Outgoing:
+    """Return the workflow of a job as an entry of the outbox."""
+    return outgoing(job.job_id, process_files(job, notify=notify))
+
+
+def chunk_to_publish(chunk: Chunk, *, ask_dns: bool) -> Outgoing:
+    """Return the workflow of a chunk as an entry of the outbox."""
+    return outgoing(chunk["campaign_id"], send_chunk(chunk, ask_dns=ask_dns))
+
+
+def campaign_to_publish(campaign_id: str) -> Outgoing:
+    """Return what advances a campaign as an entry of the outbox."""
+    return outgoing(campaign_id, core.advance_campaign(campaign_id))
+
+
+def mail_to_publish(mail: Mail) -> Outgoing:
+    """Return the workflow of a single mail as an entry of the outbox."""
+    mail_id = str(mail["key"])
+    return outgoing(mail_id, send_mail(mail_id, mail))

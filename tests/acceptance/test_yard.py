@@ -145,6 +145,5 @@ def test_a_killed_worker_is_started_again(yard):
 )
 def test_without_a_fleet_nothing_is_recorded_and_the_way_to_one_is_shown(tmp_path, arguments):
     told = Yard(tmp_path / "nothing-here")(*arguments, expect=exit_codes.OUT_OF_REACH)
-    assert "does not answer" in told
     assert "yard up" in told
     assert len(told.splitlines()) == 1

@@ -24,7 +24,7 @@ UP_SECONDS = 420
 
 SERVERS = ("redis", "rabbitmq", "postgres", "prometheus", "alertmanager")
 WORKERS = tuple(spec.name.replace(".", "-") for spec in QUEUES)
-OURS = (*WORKERS, "beat", "observer", "mail")
+OURS = (*WORKERS, "beat", "relay", "observer", "mail")
 
 
 class ComposeFleet:

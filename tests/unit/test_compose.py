@@ -79,11 +79,11 @@ def test_each_network_is_joined_by_its_users_only():
     joined = {
         network: {name for name, s in SERVICES.items() if network in s.get("networks", ())} for network in NETWORKS
     }
-    assert joined["ledger"] == {"postgres", "migrate", "core-default", "core-maintenance", "yard"}
+    assert joined["ledger"] == {"postgres", "migrate", "relay", "core-default", "core-maintenance", "yard"}
     assert joined["mail"] == {"mail", "email-critical", "email-bulk", "yard"}
     assert joined["published"] == {name for name in SERVICES if SERVICES[name].get("ports")}
     assert joined["metrics"] == {"prometheus", "rabbitmq", "observer", *WORKERS}
-    assert joined["brokers"] == {"redis", "rabbitmq", "beat", "observer", "yard", *WORKERS}
+    assert joined["brokers"] == {"redis", "rabbitmq", "beat", "relay", "observer", "yard", *WORKERS}
 
 
 NETWORKS = COMPOSE["networks"]
@@ -114,7 +114,7 @@ def test_each_reader_of_secrets_has_a_volume_of_its_own():
         f"secrets-{KEPT}": set(),
         "secrets-email-worker": {"email-critical", "email-bulk"},
         "secrets-file-worker": {"file-images", "file-documents"},
-        "secrets-core": {"core-default", "core-maintenance", "beat", "migrate"},
+        "secrets-core": {"core-default", "core-maintenance", "beat", "relay", "migrate"},
         "secrets-observer": {"observer"},
         "secrets-yard": {"yard"},
         "secrets-redis": {"redis"},

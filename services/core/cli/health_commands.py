@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from shared.health import Verdict
 
 Process = Annotated[
-    str, typer.Option(help="A worker's node name, or what is before its @; beat; observer. All of them by default.")
+    str,
+    typer.Option(help="A worker's node name, or what is before its @; beat; relay; observer. All of them by default."),
 ]
 
 

@@ -47,11 +47,10 @@ def main() -> None:
 
 def exit_code_of(error: FleetError) -> int:
     """Return the exit code that an error of ours ends the command with."""
-    from services.core.cli.out_of_reach import OutOfReach
     from services.core.ledger.errors import LedgerError, LedgerOutdated, LedgerUnavailable
     from services.core.local.errors import LocalFleetError, NotInstalled
 
-    if isinstance(error, OutOfReach | LedgerUnavailable | LedgerOutdated | LocalFleetError):
+    if isinstance(error, LedgerUnavailable | LedgerOutdated | LocalFleetError):
         return exit_codes.REFUSED if isinstance(error, NotInstalled) else exit_codes.OUT_OF_REACH
     refused = isinstance(error, LedgerError | ConfigurationError | PublishError)
     return exit_codes.REFUSED if refused else exit_codes.FAILED

@@ -1,4 +1,4 @@
-"""Commands that become a process of the fleet: ``worker``, ``beat``, ``observer``, ``migrate``."""
+"""Commands that become a process of the fleet: ``worker``, ``beat``, ``relay``, ``observer``, ``migrate``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``yard``."""
     app.command(rich_help_panel="Processes", context_settings={"ignore_unknown_options": True})(worker)
     app.command(rich_help_panel="Processes")(beat)
+    app.command(rich_help_panel="Processes")(relay)
     app.command(rich_help_panel="Processes")(observer)
     app.command(rich_help_panel="Processes")(migrate)
 
@@ -54,6 +55,17 @@ def beat(loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="What is
     home = load_settings().home
     home.mkdir(parents=True, exist_ok=True)
     _become_celery("core", ["beat", "-l", loglevel, "-s", str(home / "beat-schedule"), "--pidfile="])
+
+
+def relay() -> None:
+    """Publish what was accepted, as soon as its broker is there; any number may run at once."""
+    import logging
+
+    from services.core.bootstrap import ledger
+    from services.core.relay import run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    run(ledger())
 
 
 def observer() -> None:

@@ -1,4 +1,4 @@
-"""What ``yard status`` prints: brokers, depths, workers, processes."""
+"""What ``yard status`` prints: brokers, depths, workers, the outbox, processes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import typer
 from kombu.exceptions import OperationalError
 
 from services.core.app import app
+from services.core.bootstrap import ledger
 from services.core.cli import exit_codes
 from services.core.cli.tables import console, print_table
+from services.core.ledger.errors import LedgerUnavailable
 from services.core.local.state import read_state
+from services.core.usecases.outbox_lag import OutboxLag, outbox_lag
 from shared.brokers import Broker
 from shared.depths import QueueDepth, measured_by
 from shared.queues import QUEUES
@@ -37,12 +40,18 @@ class BrokerStatus:
 def print_status(*, as_json: bool) -> int:
     """Print how the fleet stands; return the exit code, 3 when a broker does not answer."""
     brokers = broker_statuses()
+    outbox = _outbox()
     state = read_state(load_settings().home)
     if as_json:
-        local = state.model_dump(mode="json") if state else None
-        typer.echo(json.dumps({"brokers": [asdict(broker) for broker in brokers], "local": local}, indent=2))
+        told = {
+            "brokers": [asdict(broker) for broker in brokers],
+            "outbox": asdict(outbox) if outbox else None,
+            "local": state.model_dump(mode="json") if state else None,
+        }
+        typer.echo(json.dumps(told, indent=2))
     else:
         _print_brokers(brokers)
+        console().print(f"\n{_outbox_line(outbox)}", markup=False, highlight=False)
         if state:
             rows = [
                 (service.name, service.phase, str(service.restarts), _ports(service.ports))
@@ -62,6 +71,25 @@ def broker_statuses() -> list[BrokerStatus]:
         workers = [] if depths is None else _workers(broker)
         statuses.append(BrokerStatus(broker.alias, broker.masked_url, depths is not None, depths or [], workers))
     return statuses
+
+
+def _outbox() -> OutboxLag | None:
+    file = ledger().file
+    if file is not None and not file.exists():
+        return None  # SQLite would make an empty one
+    try:
+        return outbox_lag(ledger())
+    except LedgerUnavailable:
+        return None
+
+
+def _outbox_line(outbox: OutboxLag | None) -> str:
+    if outbox is None:
+        return "outbox: unknown, the ledger does not answer"
+    waiting = f"{outbox.entries} wait to be published, the oldest for {outbox.seconds:.0f} s" if outbox.entries else ""
+    error = f" ({outbox.error})" if outbox.error else ""
+    relay = "" if outbox.relay_at_work else "; no relay is at work"
+    return f"outbox: {waiting or 'empty'}{error}{relay}"
 
 
 def _workers(broker: Broker) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
@@ -39,19 +40,12 @@ def process(
       yard process data.csv --json | jq '.files.entries[].facts'
     """
     from services.core.bootstrap import storage
-    from services.core.cli.out_of_reach import OutOfReach, publishing, require_fleet
-    from services.core.usecases.fail_job import fail_job
     from services.core.usecases.submit_files import submit_files
 
-    require_fleet()
     ledger = _open_ledger()
-    submitted = submit_files(ledger, storage(), paths, notify)
-    try:
-        with publishing(f"Job {submitted.job_id} was not published."):
-            _workflows().process_files(submitted, notify=notify is not None).apply_async()
-    except OutOfReach as error:
-        fail_job(ledger, storage(), submitted.job_id, str(error))
-        raise
+    publish = partial(_workflows().job_to_publish, notify=notify is not None)
+    submitted = submit_files(ledger, storage(), paths, notify, publish=publish)
+    _mention_relay(ledger)
     _follow(ledger, submitted.job_id, wait=wait, timeout=timeout, as_json=as_json)
 
 
@@ -73,29 +67,31 @@ def campaign(
       yard campaign examples/recipients.csv --template newsletter --id spring-news
       yard campaign members.csv --template welcome --again
     """
-    from services.core.cli.out_of_reach import publishing, require_fleet
     from services.core.ledger.errors import CampaignSeemsRepeated
     from services.core.usecases.submit_campaign import submit_campaign
     from shared.settings import load_settings
-    from shared.signatures import core
 
-    require_fleet()
     ledger = _open_ledger()
-    size = load_settings().campaign_chunk_size
+    submit = partial(
+        submit_campaign,
+        ledger,
+        recipients,
+        template,
+        chunk_size=load_settings().campaign_chunk_size,
+        publish=_workflows().campaign_to_publish,
+    )
     try:
-        submitted = submit_campaign(ledger, recipients, template, campaign_id, again=again, chunk_size=size)
+        submitted = submit(campaign_id, again=again)
     except CampaignSeemsRepeated as error:
         if not _asked(f"{error} Mail it again as a new campaign?"):
             raise
-        submitted = submit_campaign(ledger, recipients, template, None, again=True, chunk_size=size)
+        submitted = submit(again=True)
     _say(
         f"Campaign {submitted.campaign_id}: {submitted.new} new, {submitted.retried} tried again, "
         f"{submitted.unchanged} unchanged, {submitted.duplicates} duplicates left out.",
         as_json=as_json,
     )
-    _workflows()
-    with publishing(f"Campaign {submitted.campaign_id} has not started; run it again with its id."):
-        core.advance_campaign(submitted.campaign_id).apply_async()
+    _mention_relay(ledger)
     _follow(ledger, submitted.campaign_id, wait=wait, timeout=timeout, as_json=as_json)
 
 
@@ -113,22 +109,13 @@ def send(
     Example:
       yard send --to ada@example.org --template welcome --var name=Ada
     """
-    from services.core.cli.out_of_reach import OutOfReach, publishing, require_fleet
-    from services.core.usecases.fail_mail import fail_mail
     from services.core.usecases.submit_mail import submit_mail
 
     variables = _variables(var or [])
-    require_fleet()
     ledger = _open_ledger()
-    mail = submit_mail(ledger, to, template, variables)
-    mail_id = str(mail["key"])
-    try:
-        with publishing(f"Mail {mail_id} was not published."):
-            _workflows().send_mail(mail_id, mail).apply_async()
-    except OutOfReach as error:
-        fail_mail(ledger, mail_id, str(error))
-        raise
-    _follow(ledger, mail_id, wait=wait, timeout=timeout, as_json=as_json)
+    mail = submit_mail(ledger, to, template, variables, publish=_workflows().mail_to_publish)
+    _mention_relay(ledger)
+    _follow(ledger, str(mail["key"]), wait=wait, timeout=timeout, as_json=as_json)
 
 
 def job(
@@ -163,6 +150,17 @@ def _workflows() -> ModuleType:
 
     app.set_current()
     return workflows
+
+
+def _mention_relay(ledger: Ledger) -> None:
+    """Say so where what was accepted waits because nothing publishes it."""
+    from services.core.usecases.outbox_lag import outbox_lag
+
+    if not outbox_lag(ledger).relay_at_work:
+        typer.echo(
+            "yard: accepted, and waiting: no relay is at work that would publish it. Start the fleet with `yard up`.",
+            err=True,
+        )
 
 
 def _variables(given: list[str]) -> dict[str, str]:

@@ -180,3 +180,34 @@ class SingleMail(Base):
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (states_of(states.MAIL, "status"),)
+
+
+class OutboxEntry(Base):
+    """Something that is accepted and not published yet; a published one is removed."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    subject: Mapped[str] = mapped_column(String(ID_LENGTH))
+    """The job, campaign or mail that it belongs to."""
+    broker: Mapped[str]
+    """Alias of the broker of its first message; while that is out of reach, entries of others go on."""
+    priority: Mapped[int]
+    signature: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    """When it may be tried; one that a relay has in hand lies as far ahead as its lease is long."""
+    tries: Mapped[int]
+    error: Mapped[str | None]
+    """Why it could not be published last."""
+
+    __table_args__ = (Index(None, "due_at"),)
+
+
+class RelaySeen(Base):
+    """When a relay last looked into the outbox; a single row."""
+
+    __tablename__ = "relay"
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    seen_at: Mapped[datetime]

@@ -14,12 +14,13 @@ OUTSIDE_A_POOL_GRACE_SECONDS = 60.0
 
 
 def switchyard_plan(settings: FleetSettings) -> Plan:  # noqa: ARG001
-    """Plan the processes of the fleet: a worker for each queue of the table, the schedule, the observer."""
+    """Plan the processes of the fleet: a worker for each queue of the table, the schedule, the relay, the observer."""
     return Plan(
         preparations=(ProcessSpec("ledger", (*YARD, "migrate")),),
         processes=(
             *(_worker(spec) for spec in QUEUES),
             ProcessSpec("beat", (*YARD, "beat"), ready=logged("beat: Starting")),
+            ProcessSpec("relay", (*YARD, "relay"), ready=logged("The relay publishes")),
             ProcessSpec("observer", (*YARD, "observer"), ready=serves_metrics, metrics=True),
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from services.core.ledger.chunks import cut_chunks
 from services.core.ledger.engine import Ledger
 from services.core.ledger.errors import CampaignSeemsRepeated
 from services.core.ledger.ids import checked_campaign_id, new_id
+from services.core.ledger.outbox import Outgoing, add_entries
 from services.core.ledger.states import State
 from services.core.usecases.recipient_list import RecipientList, Row, open_recipient_list, summarise
 
@@ -29,7 +30,7 @@ BATCH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class SubmittedCampaign:
-    """What a list added to a campaign; when ``state`` is running, the campaign wants to be advanced."""
+    """What a list added to a campaign."""
 
     campaign_id: str
     state: State
@@ -50,6 +51,7 @@ def submit_campaign(
     *,
     again: bool = False,
     chunk_size: int,
+    publish: Callable[[str], Outgoing] | None = None,
 ) -> SubmittedCampaign:
     """Take a recipient list into the ledger; nothing is sent before all of it is there.
 
@@ -63,6 +65,7 @@ def submit_campaign(
         campaign_id: The identity of the campaign; a new one is made when there is none.
         again: Without an id, make a new campaign even of a list that was mailed this template before.
         chunk_size: How many recipients travel in one message.
+        publish: Makes of the campaign's id what is to be published to have it advanced.
 
     Raises:
         InvalidRecipientList: The list cannot be read; nothing was recorded.
@@ -81,7 +84,7 @@ def submit_campaign(
         pass
     return SubmittedCampaign(
         campaign_id=campaign_id,
-        state=_start(ledger, campaign_id),
+        state=_start(ledger, campaign_id, publish),
         new=added.new,
         retried=added.retried,
         unchanged=summary.recipients - added.new - added.retried,
@@ -130,8 +133,11 @@ def _cut(ledger: Ledger, campaign_id: str, chunk_size: int) -> int:
         return cut_chunks(session, campaign_id, chunk_size, most=max(1, BATCH // chunk_size))
 
 
-def _start(ledger: Ledger, campaign_id: str) -> State:
+def _start(ledger: Ledger, campaign_id: str, publish: Callable[[str], Outgoing] | None) -> State:
     with ledger.writing() as session:
         campaign = the_campaign(session, campaign_id, lock=True)
-        refresh_state(session, campaign, ledger.clock())
+        now = ledger.clock()
+        refresh_state(session, campaign, now)
+        if campaign.state is State.RUNNING and publish is not None:
+            add_entries(session, [publish(campaign_id)], now)
         return campaign.state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from services.core.ledger.engine import Ledger
 from services.core.ledger.errors import InvalidSubmission
 from services.core.ledger.ids import file_id, new_id
 from services.core.ledger.jobs import add_job
+from services.core.ledger.outbox import Outgoing, add_entries
 from services.core.usecases.job_folder import JobFolder
 from services.core.usecases.safe_names import display_name, safe_name
 from shared.storage import Storage
@@ -43,14 +44,24 @@ class _Submission:
     name: str
 
 
-def submit_files(ledger: Ledger, storage: Storage, paths: Sequence[Path], notify: str | None = None) -> SubmittedJob:
-    """Copy files into storage and record them as a job; all of them, or on any error none.
+def submit_files(
+    ledger: Ledger,
+    storage: Storage,
+    paths: Sequence[Path],
+    notify: str | None = None,
+    *,
+    publish: Callable[[SubmittedJob], Outgoing] | None = None,
+) -> SubmittedJob:
+    """Copy files into storage, record them as a job, and put what is to be published into the outbox.
+
+    All of it is done, or on any error nothing: a job that was returned will be worked on.
 
     Args:
         ledger: The ledger.
         storage: Where the copies go, below ``jobs/<job id>/in``.
         paths: Files and folders; of a folder, every file below it that is not hidden.
         notify: Who gets a mail when the job has ended.
+        publish: Makes of the job what is to be published.
 
     Raises:
         InvalidSubmission: A path does not exist, there is no file at all, or ``notify`` is no address.
@@ -65,7 +76,10 @@ def submit_files(ledger: Ledger, storage: Storage, paths: Sequence[Path], notify
         rows = [_store(storage, job_id, at, item) for at, item in enumerate(submissions, start=1)]
         with ledger.writing() as session:
             add_job(session, job_id, notify, rows, now)
-    return SubmittedJob(job_id, tuple(_to_process(job_id, row) for row in rows))
+            submitted = SubmittedJob(job_id, tuple(_to_process(job_id, row) for row in rows))
+            if publish is not None:
+                add_entries(session, [publish(submitted)], now)
+    return submitted
 
 
 def _check_address(notify: str | None) -> None:

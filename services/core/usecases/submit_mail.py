@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.core.ledger.engine import Ledger
 from services.core.ledger.ids import new_id
 from services.core.ledger.mails import add_mail
+from services.core.ledger.outbox import Outgoing, add_entries
 from shared.reports import Mail
 
 
-def submit_mail(ledger: Ledger, to: str, template: str, variables: Mapping[str, Any]) -> Mail:
-    """Record a mail as queued.
+def submit_mail(
+    ledger: Ledger,
+    to: str,
+    template: str,
+    variables: Mapping[str, Any],
+    *,
+    publish: Callable[[Mail], Outgoing] | None = None,
+) -> Mail:
+    """Record a mail as queued, and put what is to be published into the outbox.
 
     Args:
-        ledger: The ledger; it keeps no variables, because they may be secret.
+        ledger: The ledger; it keeps no variables, because they may be secret, beyond the moment of publishing.
         to: The address; whether it can be one is found out by the service that sends.
         template: The name of the template.
         variables: What the template needs.
+        publish: Makes of the mail what is to be published.
 
     Returns:
-        The mail to publish; its ``key`` is its id in the ledger, and a good id for the task.
+        The mail; its ``key`` is its id in the ledger, and a good id for the task.
     """
     with ledger.writing() as session:
         now = ledger.clock()
         mail_id = new_id("mail", now)
         add_mail(session, mail_id, to, template, now)
-    return {"to": to, "template": template, "variables": dict(variables), "key": mail_id}
+        mail: Mail = {"to": to, "template": template, "variables": dict(variables), "key": mail_id}
+        if publish is not None:
+            add_entries(session, [publish(mail)], now)
+    return mail
