@@ -23,12 +23,13 @@ port {port}
 requirepass {password}
 dir data
 appendonly yes
-appendfsync everysec
+appendfsync always
 save ""
 maxmemory-policy noeviction
 daemonize no
 """
-"""No snapshots beside the append-only file; no eviction: a full broker refuses work instead of losing it."""
+"""Nothing is answered before it is in the append-only file (decision 9), beside which there are no snapshots.  No eviction:
+a full broker refuses work instead of losing it."""
 
 
 class LocalRedis(Service):
