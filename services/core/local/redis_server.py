@@ -28,8 +28,10 @@ save ""
 maxmemory-policy noeviction
 daemonize no
 """
-"""Nothing is answered before it is in the append-only file (decision 9), beside which there are no snapshots.  No eviction:
-a full broker refuses work instead of losing it."""
+"""Nothing is answered before it is in the append-only file (decision 9), beside which there are no snapshots.
+
+No eviction: a full broker refuses work instead of losing it.
+"""
 
 
 class LocalRedis(Service):
