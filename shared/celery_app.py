@@ -21,6 +21,9 @@ from kombu import Connection
 from kombu.pools import ProducerPool
 
 from shared.brokers import Broker, Brokers, kind_of
+from shared.bulk import bulk_under_way
+from shared.canvas.scattering import add_scatter
+from shared.canvas.signatures import signature
 from shared.configuration import (
     FIXED_TRANSPORT_OPTIONS,
     FLEET_DEFAULTS,
@@ -28,7 +31,9 @@ from shared.configuration import (
     TRANSPORTS,
     CheckedSettings,
 )
-from shared.delays.entry import Delay
+from shared.delays.entry import AT_ONCE, Delay
+from shared.delays.fallback import waits_in_a_worker
+from shared.delays.firing import firing_under_way
 from shared.delays.producer import DelayingProducer
 from shared.delays.table import DelayTable
 from shared.errors import ConfigurationError, InvalidTable, UnknownSetting, UnknownTask
@@ -43,9 +48,11 @@ from shared.publishing import (
     queue_of_publication,
 )
 from shared.queues import QueueSpec
-from shared.results import BACKENDS
+from shared.results.large import LargeResults
+from shared.results.opening import close_store, open_store
 from shared.routing import RoutingTable, TaskSpec
 from shared.state import State, StateUrl
+from shared.task import fleet_base
 from shared.usage_errors import as_usage_error
 
 if TYPE_CHECKING:
@@ -70,6 +77,8 @@ class FleetCelery(Celery):
             ``app.conf`` and ``config_from_object`` win over them.
         state: URL of a Redis database for what all processes of the fleet must agree on, or a function that
             returns it when it is first needed.
+        large_results: Where large results lie, or a function that says so when it is first needed; by default all
+            results lie in the result store.
         options: What ``Celery`` takes.  The app does not become current unless ``set_as_current`` says so.
 
     Raises:
@@ -78,6 +87,7 @@ class FleetCelery(Celery):
 
     amqp_cls = "shared.publishing:FleetAMQP"
     control_cls = "shared.control:FleetControl"
+    events_cls = "shared.event_dispatcher:FleetEvents"
     task_cls = "shared.task:FleetTask"
 
     amqp: FleetAMQP
@@ -95,6 +105,7 @@ class FleetCelery(Celery):
         default_queue: str | None = None,
         defaults: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         state: StateUrl | None = None,
+        large_results: LargeResults | Callable[[], LargeResults] | None = None,
         **options: Any,
     ) -> None:
         self._brokers = brokers
@@ -102,6 +113,7 @@ class FleetCelery(Celery):
         self.state = State(state)
         self.delays = DelayTable(self.state)
         self._defaults = defaults or {}
+        self._large_results = large_results
         self.queue_table = table_of(queues)
         self.home = str(home or next(iter(self.queue_table.values())).broker)
         self.service = service
@@ -118,6 +130,7 @@ class FleetCelery(Celery):
         self._joined: Broker | None = None
         super().__init__(main, **{"set_as_current": False, **options})
         self._conf = self._unread_settings()
+        add_scatter(self)
 
     @cached_property
     def brokers(self) -> Brokers:
@@ -130,6 +143,11 @@ class FleetCelery(Celery):
         for alias in {self.home, *self.routing.owners.values()} - set(brokers):
             raise InvalidTable(f"The tables name broker {alias!r}, which the fleet does not have.")
         return brokers
+
+    @cached_property
+    def large_results(self) -> LargeResults | None:
+        """Where large results lie; ``None`` when all lie in the result store."""
+        return self._large_results() if callable(self._large_results) else self._large_results
 
     @property
     def default_worker_queues(self) -> tuple[str, ...]:
@@ -205,12 +223,16 @@ class FleetCelery(Celery):
         with publication() as cell, as_publish_failed(lambda: cell.broker or self.broker):
             if self.recorder is not None:
                 return self.recorder.send(super().send_task, name, args, kwargs, countdown, eta, *rest, **options)
-            if self.state.configured and self.conf.task_protocol == 2:
-                cell.delay = Delay.of(countdown, eta, self.timezone)
+            if self.state.configured and self.conf.task_protocol == 2 and not waits_in_a_worker():
+                cell.delay = Delay.of(countdown, eta, self.timezone) or (AT_ONCE if firing_under_way() else None)
             if cell.delay:
                 # Celery would look for a way to delay it on the broker.
                 countdown = eta = None
             return super().send_task(name, args, kwargs, countdown, eta, *rest, **options)
+
+    def signature(self, *args: Any, **options: Any) -> Any:
+        """Make a signature of this app's, as ``celery.signature`` does."""
+        return signature(*args, **{**options, "app": self})
 
     def producer_or_acquire(self, producer: Any = None) -> Any:
         """Return a context with the given producer, or one of the right broker where it is of another."""
@@ -219,6 +241,8 @@ class FleetCelery(Celery):
             return self.recorder.producer(broker or self.broker)
         if broker is not None and (delay := delay_of_publication()):
             return nullcontext(DelayingProducer(self, broker, str(queue_of_publication()), delay))
+        if broker is not None and (batch := bulk_under_way()):
+            return nullcontext(batch.producer(self, broker))
         if producer is not None and broker is not None and place_of(producer.connection) != broker.place:
             producer = None
         return super().producer_or_acquire(producer)
@@ -258,6 +282,7 @@ class FleetCelery(Celery):
         """Close the connections of this app's pools and forget the app."""
         if "amqp" in self.__dict__:
             self.amqp.pools.close()
+        close_store(self._backend_cache)
         super().close()
 
     def __reduce_keys__(self) -> dict[str, Any]:
@@ -272,7 +297,11 @@ class FleetCelery(Celery):
             "default_queue": self.routing.default_queue,
             "defaults": self._defaults,
             "state": self._state,
+            "large_results": self._large_results,
         }
+
+    def _task_from_fun(self, fun: Any, name: str | None = None, base: type | None = None, **options: Any) -> Any:
+        return super()._task_from_fun(fun, name=name, base=fleet_base(base) if base else None, **options)
 
     def _refuse_unknown(self, task: str) -> None:
         if task in self.routing.tasks or task in self._tasks:
@@ -319,8 +348,7 @@ class FleetCelery(Celery):
         return super()._connection(url, **options)
 
     def _get_backend(self) -> Any:
-        self.loader.override_backends = {**BACKENDS, **self.loader.override_backends}
-        return super()._get_backend()
+        return open_store(self)
 
     def _after_fork(self) -> None:
         super()._after_fork()

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from queue import Empty
-from threading import Lock
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import redis
 from amqp.exceptions import ChannelError, MessageNacked
-from kombu import Connection, Producer
-from kombu.connection import ConnectionPool
-from kombu.exceptions import LimitExceeded, OperationalError
-from kombu.pools import ProducerPool
+from kombu import Producer
+from kombu.exceptions import BatchPublishError, OperationalError
 
 from shared.brokers import Broker
 from shared.deadlines import time_left
 from shared.errors import PublishError
-from shared.handover import HAND_OVER_WITHIN_SECONDS, Handover, hand_over
+from shared.handover import Handover, hand_over, leaving
+from shared.transports.confirmations import PublishesTogether
 from shared.transports.rabbitmq import Blocked
-
-if TYPE_CHECKING:
-    from shared.celery_app import FleetCelery
 
 REFUSED = (ChannelError, redis.ResponseError, redis.exceptions.BusyLoadingError)
 """Answers of a broker that mean: I have not got it."""
@@ -102,6 +95,36 @@ class FleetProducer(Producer):
             PublishFailed: ``sent`` says whether the message may have arrived.
         """
         policy = RetryPolicy.of(retry_policy) if retry else NO_RETRY
+        return self._hand_over(lambda: super(FleetProducer, self).publish(body, *args, **options), policy, REFUSED)
+
+    def publish_together(
+        self, messages: Sequence[tuple[Any, dict[str, Any]]], retry_policy: Mapping[str, Any] | None = None
+    ) -> None:
+        """Publish encoded messages, each with its options, and wait once for the broker to have them all.
+
+        Where the connection breaks all are sent again, so that some may arrive twice.
+
+        Raises:
+            PublishFailed: ``sent`` says whether any of the messages may have arrived.
+        """
+
+        def publish_all() -> None:
+            with self._together():
+                for body, options in messages:
+                    super(FleetProducer, self).publish(body, **options)
+
+        self._hand_over(publish_all, RetryPolicy.of(retry_policy), ())
+
+    def _hand_over(
+        self, publish: Callable[[], Any], policy: RetryPolicy, refusals: tuple[type[BaseException], ...]
+    ) -> Any:
+        """Publish, within some seconds and as often as the policy says.
+
+        Args:
+            publish: What may be tried again.
+            policy: How often.
+            refusals: The errors that mean that nothing has arrived.
+        """
         pauses = policy.pauses()
         lay_idle = self._is_connected()
         with hand_over() as handover:
@@ -109,15 +132,30 @@ class FleetProducer(Producer):
                 sent_before = handover.sent
                 try:
                     self._connect()
-                    return super().publish(body, *args, **options)
+                    return publish()
                 except self._errors(policy) as error:
-                    if isinstance(error, REFUSED):
+                    if isinstance(error, refusals):
                         handover.sent = sent_before
                     self._drop_connection(error)
                     pause = 0.0 if lay_idle and is_broken(error) else next(pauses, None)
                     if not self._may_retry(error, handover, policy) or not waited(pause):
                         raise PublishFailed.by(self._name(), error, handover.sent) from error
                     lay_idle = False
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Send what is published in a ``with`` block with one answer of the broker."""
+        if isinstance(self.channel, PublishesTogether):
+            with self.channel.together():
+                yield
+            return
+        try:
+            with self.batch() as batch:
+                yield
+                with leaving():
+                    batch.flush()
+        except BatchPublishError as error:
+            raise error.__cause__ or error from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -197,91 +235,3 @@ def as_publish_failed(broker: Callable[[], Broker]) -> Iterator[None]:
             raise
         except OperationalError as error:
             raise PublishFailed.by(str(broker()), error, handover.sent) from error
-
-
-class BoundedProducerPool(ProducerPool):
-    """A pool that waits for a free producer no longer than a publish may take."""
-
-    def __init__(self, broker: Broker, connections: Any, limit: int | None) -> None:
-        self._broker = broker
-        super().__init__(connections=connections, limit=limit, Producer=FleetProducer)
-
-    def acquire(self, block: bool = False, timeout: float | None = None) -> Any:
-        """Take a producer out of the pool.
-
-        Raises:
-            PublishFailed: All are in use.  Nothing was sent.
-        """
-        try:
-            producer = super().acquire(block, time_left(timeout or HAND_OVER_WITHIN_SECONDS))
-        except (LimitExceeded, TimeoutError) as error:
-            in_use = OperationalError(f"all {self.limit} connections are in use (broker_pool_limit)")
-            raise PublishFailed.by(str(self._broker), in_use, "no") from error
-        producer.broker = self._broker
-        return producer
-
-
-class DroppableConnectionPool(ConnectionPool):
-    """A pool whose idle connections can be dropped."""
-
-    def drop_idle(self) -> None:
-        """Drop the connections that nobody uses now, without a word to the server."""
-        idle = []
-        with suppress(Empty):
-            while True:
-                idle.append(self._resource.get_nowait())
-        for connection in idle:
-            if isinstance(connection, Connection):
-                connection.collect()
-            self._resource.put_nowait(connection)
-
-
-class ProducerPools:
-    """A pool of producers for each broker; safe to use from threads and after a fork.
-
-    A child process starts with empty pools: the sockets of its parent are left alone and kept open, because
-    closing them would end the parent's connections too.
-    """
-
-    def __init__(self, app: FleetCelery) -> None:
-        self._app = app
-        self._lock = Lock()
-        self._pools: dict[str, ProducerPool] = {}
-        self._pid = os.getpid()
-        self._of_parents: list[dict[str, ProducerPool]] = []
-
-    def __getitem__(self, broker: Broker) -> ProducerPool:
-        """Return the pool of a broker, made at its first use; opens no connection."""
-        if self._pid != os.getpid():
-            self.start_afresh()
-        try:
-            return self._pools[broker.alias]
-        except KeyError:
-            with self._lock:
-                return self._pools.setdefault(broker.alias, self._create(broker))
-
-    def start_afresh(self) -> None:
-        """Forget the pools of the process that this one was forked from."""
-        self._lock = Lock()
-        self._of_parents.append(self._pools)
-        self._pools = {}
-        self._pid = os.getpid()
-
-    def drop_idle(self) -> None:
-        """Drop the connections that nobody uses now; they are made anew when they are needed."""
-        for pool in tuple(self._pools.values()):
-            pool.connections.drop_idle()
-
-    def close(self) -> None:
-        """Close every connection of this process's pools; a publish that is under way in a thread fails."""
-        if self._pid != os.getpid():
-            self.start_afresh()
-        for pool in self._pools.values():
-            pool.force_close_all()
-            pool.connections.force_close_all()
-        self._pools = {}
-
-    def _create(self, broker: Broker) -> ProducerPool:
-        limit = self._app.conf.broker_pool_limit
-        connection = self._app.connection_for_write(broker.url.get_secret_value())
-        return BoundedProducerPool(broker, DroppableConnectionPool(connection, limit), limit)

@@ -21,10 +21,13 @@ from kombu.pools import ProducerPool
 from kombu.utils.objects import cached_property
 
 from shared.brokers import DEFAULT_VHOST, Broker, BrokerKind, Place
+from shared.canvas.carriers import routed_as
+from shared.canvas.stamps import unpack
 from shared.delays.entry import Delay
 from shared.errors import InvalidTable, UnknownQueue
 from shared.priorities import checked
-from shared.producers import FleetProducer, ProducerPools
+from shared.producer_pools import ProducerPools
+from shared.producers import FleetProducer
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -118,7 +121,9 @@ class FleetRouter(Router):
         Raises:
             UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
         """
-        options = self.expand_destination(options)
+        name = routed_as(name, kwargs)
+        # A copy: Celery also asks with what becomes the arguments of ``celery.chord_unlock``.
+        options = self.expand_destination(dict(options))
         route = self.lookup_route(name, args, kwargs or {}, options, task_type)
         if route:
             options = lpmerge(self.expand_destination(route), options)
@@ -256,7 +261,15 @@ class FleetAMQP(AMQP):
         """Return a message; its eta is that of the publish under way where ``send_task`` was not told of it."""
         if delay := delay_of_publication():
             countdown, eta = delay.countdown, delay.eta
-        return super().as_task_v2(task_id, name, args, kwargs, countdown, eta, *rest, **options)
+        message = super().as_task_v2(task_id, name, args, kwargs, countdown, eta, *rest, **options)
+        unpack(message.headers)
+        return message
+
+    def _retry_publish(self, publish: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Publish a chain step or callback; a priority that nobody inherits leaves a chord's body its own."""
+        if options.get("priority", True) is None:
+            del options["priority"]
+        return super()._retry_publish(publish, *args, **options)
 
     def _refuse_unenforceable(self, task: str, hard: float | None, soft: float | None) -> None:
         """Refuse time limits of a call that its queue can't enforce; of a task's own, the worker warns."""

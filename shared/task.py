@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
+from time import sleep
 from typing import Any
 
 from celery.app.task import Context, Task, get_actual_ignore_result
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
+
+from shared.canvas.signatures import FleetSignature
+from shared.canvas.stamps import packed
+from shared.delays.fallback import wait_in_a_worker
+from shared.delays.producer import DelayFailed
+from shared.limits import check as check_limit
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 2.0
+"""How long a task keeps its slot before it goes back, when no server takes its retry: it comes again at once."""
 
 
 class FleetTask(Task):
@@ -14,6 +28,19 @@ class FleetTask(Task):
 
     abstract = True
     Request = "shared.worker.request:CountedRequest"
+
+    fleet_rate_limit: str | float | None = None
+    """How often the task may start in the whole fleet, such as ``"100/m"``; ``rate_limit`` is for each worker."""
+    fleet_rate_limit_key: str | None = None
+    """The name of an argument of the task: the limit then holds for each value of it by itself."""
+    fleet_rate_limit_burst: int = 1
+    """How many may start together after a pause."""
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Refuse a limit that can't be held."""
+        super().on_bound(app)
+        check_limit(cls, app)
 
     def acknowledge(self) -> bool:
         """Tell the broker, from inside the task, that this work never needs to be handed out again.
@@ -57,17 +84,40 @@ class FleetTask(Task):
     def retry(self, *args: Any, **options: Any) -> Any:
         """Retry as Celery does, but lose nothing when the retry can't be published.
 
-        Celery drops the message then, and with it the work.  Here it goes back to its broker when the other broker
-        is out of reach; when the retry can never be published (an unknown queue, an argument that is no JSON), the
-        task fails with that error, and its errbacks run.
+        Celery drops the message then, and with it the work.  Here a retry that shared state does not take is published
+        at once, and waits for its time in a worker, as it does with stock Celery.  When its broker is out of reach,
+        too, the message goes back after a pause, and the task runs again.  When the retry can never be published (an
+        unknown queue, an argument that is no JSON), the task fails with that error, and its errbacks run.
         """
         self._refuse_if_lost(self.request)
         try:
             return super().retry(*args, **options)
         except Reject as rejected:
-            if isinstance(rejected.reason, OperationalError):
-                raise Reject(rejected.reason, requeue=True) from rejected
-            raise rejected.reason from rejected
+            reason = rejected.reason
+        if isinstance(reason, DelayFailed):
+            logger.warning("The retry of task %s waits for its time in a worker: %s", self.request.id, reason)
+            try:
+                with wait_in_a_worker(reason):
+                    return super().retry(*args, **options)
+            except Reject as rejected:
+                reason = rejected.reason
+        if isinstance(reason, OperationalError):
+            with suppress(SoftTimeLimitExceeded):
+                sleep(PAUSE_SECONDS)
+            raise Reject(reason, requeue=True) from reason
+        raise reason
+
+    def signature(self, args: Any = None, *rest: Any, **options: Any) -> FleetSignature:
+        """Make a signature of this task; ``s`` and ``si`` do so too."""
+        return FleetSignature(self, args, *rest, **{"app": self.app, **options})
+
+    subtask = signature
+
+    def signature_from_request(self, request: Context | None = None, *args: Any, **options: Any) -> Any:
+        """Make the signature of a retry; a stamp that is called like an option stays a stamp."""
+        return super().signature_from_request(packed(request or self.request), *args, **options)
+
+    subtask_from_request = signature_from_request
 
     def _refuse_if_lost(self, request: Context) -> None:
         if self._is_acknowledged(request):
@@ -75,6 +125,16 @@ class FleetTask(Task):
 
     def _is_acknowledged(self, request: Context) -> bool:
         """Tell whether this execution, in a worker, was acknowledged before its end."""
+        if self.acks_late and "acknowledged" not in request.__dict__:  # nearly all, so it comes first
+            return False
         if self.app.acknowledging is None or request.called_directly or request.is_eager:
             return False
-        return not self.acks_late or bool(request.__dict__.get("acknowledged"))
+        return not self.acks_late or bool(request.acknowledged)
+
+
+def fleet_base(base: type[Task]) -> type[Task]:
+    """Return a base class of tasks with what the fleet adds, also where a guide derives it from ``celery.Task``."""
+    if issubclass(base, FleetTask):
+        return base
+    described = {"__module__": base.__module__, "__doc__": base.__doc__, "abstract": True}
+    return type(base.__name__, (base, FleetTask), described)

@@ -1,0 +1,210 @@
+"""Publishing in bulk: a broker is asked once for many messages, and all of them are there when the block ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+from celery import chord, group
+from kombu import Connection
+from kombu.exceptions import EncodeError
+
+from shared.bulk import MOST_MESSAGES, bulk
+from shared.canvas import map  # noqa: A004
+from shared.names import BrokerName
+from shared.producers import PublishFailed
+from tests.fixtures.brokers import environment
+from tests.fixtures.proxy import Proxy
+from tests.fleet.app import fleet
+from tests.fleet.inspection import messages, wait_for
+from tests.fleet.tables import BROKERS, parked
+
+pytestmark = pytest.mark.concept("map, starmap")
+
+KINDS = (BrokerName.CRITICAL, BrokerName.BATCH)
+LEAST_BYTES = 200
+"""No message of a task is shorter."""
+
+
+class MutedProxy(Proxy):
+    """A proxy that can keep to itself what the server says."""
+
+    def mute(self) -> None:
+        with self._lock:
+            self._frozen |= {end for end in self._pairs if end.getpeername() == self._server}
+
+    def unmute(self) -> None:
+        with self._lock:
+            self._frozen.clear()
+
+
+@pytest.fixture
+def app(brokers):
+    with fleet() as own:
+        yield own
+        taken(own)
+
+
+@pytest.fixture(params=KINDS)
+def target(request):
+    return request.param
+
+
+@pytest.fixture
+def distant(brokers, target):
+    """An app that reaches one broker through a proxy, and is connected; with the proxy."""
+    variable = f"YARD_BROKER_{target.upper()}_URL"
+    port = urlsplit(brokers[variable]).port
+    proxy = MutedProxy(port)
+    with environment({variable: brokers[variable].replace(f":{port}", f":{proxy.port}")}), fleet() as own:
+        publish(own, target)
+        taken(own)
+        yield own, proxy
+        proxy.unmute()
+    proxy.end()
+    with fleet() as near:
+        taken(near)
+
+
+def publish(app, broker, number=1, **options):
+    return [app.send_task(f"try.parked_{broker}", (n,), **options).id for n in range(number)]
+
+
+def taken(app, broker=None):
+    """Take what lies in the parked queues, or in one; return the ids."""
+    return [
+        one["id"] for alias in ([broker] if broker else BROKERS) for one in messages(app.brokers[alias], parked(alias))
+    ]
+
+
+def test_all_is_there_when_the_block_ends(app):
+    with bulk():
+        ids = {broker: publish(app, broker, MOST_MESSAGES + 10) for broker in BROKERS}
+    for broker in BROKERS:
+        assert sorted(taken(app, broker)) == sorted(ids[broker])
+
+
+@contextmanager
+def silence(proxy, messages):
+    """Let the broker say nothing until so many messages are on their way to it."""
+    enough = proxy.passed + messages * LEAST_BYTES
+    with ThreadPoolExecutor(1) as watching:
+        proxy.mute()
+        watched = watching.submit(wait_for, lambda: proxy.passed > enough, f"{messages} messages on their way", 3)
+        watched.add_done_callback(lambda _: proxy.unmute())
+        yield
+        watched.result()
+
+
+def test_a_broker_answers_once_for_all(distant, target):
+    app, proxy = distant
+    with silence(proxy, 50), bulk():
+        ids = publish(app, target, 50)
+    assert sorted(taken(app, target)) == sorted(ids)
+
+
+def test_one_by_one_it_answers_for_each(distant, target):
+    """The test above can fail."""
+    app, proxy = distant
+    with pytest.raises(AssertionError, match="50 messages on their way"), silence(proxy, 50):
+        publish(app, target, 50)
+
+
+def test_a_block_inside_another_is_part_of_it(app):
+    with bulk():
+        with bulk():
+            publish(app, "batch", 3)
+        assert taken(app, "batch") == []
+    assert len(taken(app, "batch")) == 3
+
+
+def test_what_is_left_of_a_block_that_fails_is_dropped(app):
+    with suppress(LookupError), bulk():
+        publish(app, "batch", MOST_MESSAGES + 3)
+        raise LookupError
+    assert len(taken(app, "batch")) == MOST_MESSAGES
+
+
+def test_an_argument_that_can_not_be_encoded_is_refused_at_its_line(app):
+    with bulk():
+        publish(app, "critical", 1)
+        with pytest.raises(EncodeError):
+            app.send_task("try.parked_critical", (object(),))
+    assert len(taken(app, "critical")) == 1
+
+
+def test_large_messages_go_out_before_there_are_many(app):
+    with bulk():
+        for _ in range(3):
+            app.send_task("try.parked_batch", ("x" * 600_000,))
+        assert len(taken(app, "batch")) == 2
+    assert len(taken(app, "batch")) == 1
+
+
+def test_threads_do_not_share_a_block(app):
+    with bulk(), ThreadPoolExecutor(1) as thread:
+        ids = thread.submit(publish, app, "critical", 2).result()
+        assert sorted(taken(app, "critical")) == sorted(ids)
+
+
+def test_a_broken_connection_costs_nothing(distant, target):
+    """It breaks in the middle of a batch, which is sent again: messages may arrive twice, and none is lost."""
+    app, proxy = distant
+    with bulk():
+        ids = publish(app, target, 100)
+        proxy.cut_after(20_000)
+    arrived = Counter(taken(app, target))
+    assert sorted(arrived) == sorted(ids)
+    assert max(arrived.values()) <= 2
+
+
+def test_a_broker_that_is_gone_is_an_error_at_the_end(distant, target):
+    app, proxy = distant
+    with ExitStack() as block:
+        block.enter_context(bulk())
+        publish(app, target, 10)
+        proxy.refuse()
+        with pytest.raises(PublishFailed, match=f"Broker {target}.* did not take") as raised:
+            block.close()
+    assert raised.value.sent == "no"
+
+
+def test_a_queue_that_is_gone_is_an_error(app):
+    """RabbitMQ alone can tell; what went to other queues is there."""
+    publish(app, "batch")
+    with Connection(app.brokers["batch"].url.get_secret_value()) as connection:
+        connection.default_channel.queue_delete(parked("batch"))
+    with pytest.raises(PublishFailed) as raised, bulk():
+        publish(app, "batch", 2)
+    assert raised.value.sent == "unknown"
+    with bulk():
+        publish(app, "batch", 2)
+    assert len(taken(app, "batch")) == 2
+
+
+def test_countdowns_priorities_and_stamps_are_kept(app, target):
+    with bulk():
+        publish(app, target, 1, priority=9)
+        publish(app, target, 1, countdown=0.2)
+        group([app.signature(f"try.parked_{target}", (1,)).stamp("a", "b")]).apply_async(priority=2)
+    first, *others = messages(app.brokers[target], parked(target))
+    assert first["priority"] == 9
+    assert [one["stamps"] for one in others if one["priority"] == 2] == [{"a": "b"}]
+
+
+def test_map_goes_out_in_bulk(distant, target):
+    app, proxy = distant
+    with silence(proxy, 50):
+        sent = map(app.signature(f"try.parked_{target}"), range(50)).delay()
+    assert sorted(taken(app, target)) == sorted(one.id for one in sent)
+
+
+def test_chord_goes_out_in_bulk_if_one_says_so(app, target):
+    task = app.signature(f"try.parked_{target}")
+    with bulk():
+        sent = chord([task.clone((n,)) for n in range(20)], task).apply_async()
+        assert taken(app, target) == []
+    assert sorted(taken(app, target)) == sorted(one.id for one in sent.parent)
