@@ -35,6 +35,8 @@ FLEET_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         # No command on results waits without end; redis-py's own limits are two minutes and none.
         "redis_socket_timeout": 10,
         "redis_socket_connect_timeout": 4,
+        # Neither a publish nor the start of a worker needs the result store: it makes its tables when first used.
+        "database_create_tables_at_setup": False,
         "worker_consumer": "shared.worker.consumer:FleetConsumer",
         "beat_scheduler": "shared.beat:FleetScheduler",
         # About two seconds of tries, then the caller hears of it; FleetProducer bounds them in all.

@@ -10,7 +10,9 @@ from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
 from shared.names import BrokerName, ServiceName
 from shared.queues import QUEUES
+from shared.results.large import LargeResults
 from shared.settings import load_settings
+from shared.storage import Storage
 from shared.tasks import TASKS
 from shared.worker.health import Health
 from shared.worker.metrics_server import MetricsServer
@@ -20,6 +22,8 @@ HOME_BROKER = {
     ServiceName.FILE_WORKER: BrokerName.BATCH,
     ServiceName.CORE: BrokerName.DEFAULT,
 }
+HAVE_STORAGE = frozenset({ServiceName.FILE_WORKER, ServiceName.CORE})
+"""The services that see the storage; mail has no business there, so its results stay in the result store."""
 
 
 def switchyard_defaults() -> dict[str, Any]:
@@ -35,6 +39,12 @@ def switchyard_defaults() -> dict[str, Any]:
 def switchyard_state() -> SecretStr:
     """Return the URL of the shared state, from the environment."""
     return load_settings().state_url
+
+
+def switchyard_large_results() -> LargeResults:
+    """Return where large results lie: in the storage of the settings."""
+    settings = load_settings()
+    return LargeResults(Storage(settings.storage), settings.results_inline_bytes)
 
 
 def switchyard_app(service: ServiceName, **options: Any) -> FleetCelery:
@@ -53,6 +63,7 @@ def switchyard_app(service: ServiceName, **options: Any) -> FleetCelery:
         service=service,
         defaults=switchyard_defaults,
         state=switchyard_state,
+        large_results=switchyard_large_results if service in HAVE_STORAGE else None,
         **options,
     )
     app.steps["worker"].update({Health, MetricsServer})

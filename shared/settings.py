@@ -42,9 +42,13 @@ class FleetSettings(BaseSettings):
     broker_batch_management_url: SecretStr | None = None
     """RabbitMQ's management API, with user and password; without it unacknowledged depths are unknown."""
     results_url: SecretStr = SecretStr("redis://127.0.0.1:6379/2")
+    """Result store: ``redis://…``, ``db+postgresql://…``, ``db+sqlite:///…`` or ``cache+memcached://…``."""
     state_url: SecretStr = SecretStr("redis://127.0.0.1:6379/3")
     """Redis database for claims, limits and counters."""
-    results_expire_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+    results_expire_seconds: Annotated[int, Field(ge=0)] = 24 * 3600
+    """How long results are kept; 0 keeps them until somebody forgets them."""
+    results_inline_bytes: Annotated[int, Field(ge=0)] = 256 * 1024
+    """A result that is larger goes to storage, where a service has that, and leaves a reference."""
 
     database_url: SecretStr | None = None
     """The ledger, as an SQLAlchemy URL; without it SQLite in ``<home>/ledger.db``."""

@@ -18,6 +18,8 @@ from services.core.cli.tables import print_table
 from services.core.ledger.migrations import require_current
 from shared.brokers import BrokerKind
 from shared.errors import FleetError
+from shared.results.memcached import MemcachedBackend
+from shared.results.redis import RedisBackend
 from shared.settings import FleetSettings, load_settings
 
 ANSWER_WITHIN_SECONDS = 5.0
@@ -57,7 +59,7 @@ def all_checks(settings: FleetSettings) -> list[tuple[str, Callable[[], str]]]:
         ("settings", lambda: f"home {settings.home.resolve()}"),
         ("tables", lambda: f"{len(app.queue_table)} queues, {len(app.routing.tasks)} tasks"),
         *brokers,
-        ("result store", lambda: _redis(settings.results_url)),
+        ("result store", lambda: _result_store(settings)),
         ("shared state", lambda: _redis(settings.state_url)),
         ("ledger", _ledger),
         ("storage", _storage),
@@ -92,6 +94,15 @@ def _redis(url: SecretStr) -> str:
         raise CheckFailed(f"maxmemory-policy is {policy}: a full Redis would throw work away; set noeviction.")
     kept = "append-only file" if persistence.get("aof_enabled") else "no append-only file: a crash loses work"
     return f"Redis {version}, {kept}"
+
+
+def _result_store(settings: FleetSettings) -> str:
+    store = app.backend
+    store.get_task_meta("asked by yard check")
+    if isinstance(store, RedisBackend):
+        return _redis(settings.results_url)
+    kept = "lost when it restarts or is full" if isinstance(store, MemcachedBackend) else "on disk"
+    return f"{store.as_uri()}, {kept}"
 
 
 def _ledger() -> str:

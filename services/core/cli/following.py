@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.core.cli import exit_codes
 from services.core.cli.outcome import print_outcome
+from services.core.cli.progress import Show, Step, shown, silent
+from services.core.cli.task_progress import under_way_in
 from services.core.ledger.engine import Ledger
 from services.core.ledger.states import State
 from services.core.usecases.overview import Overview, overview
@@ -45,7 +43,7 @@ def follow(
     Raises:
         UnknownId: Nothing has this id.
     """
-    ended = not wait or _watch(ledger, wanted, timeout, _silent if as_json else _shown())
+    ended = not wait or _watch(ledger, wanted, timeout, silent if as_json else shown())
     view = overview(ledger, wanted, limit=LISTED)
     if as_json:
         typer.echo(json.dumps(asdict(view), default=str, indent=2))
@@ -66,16 +64,14 @@ def exit_code(view: Overview) -> int:
     return exit_codes.FAILED if failed else exit_codes.OK
 
 
-Show = Callable[[Overview], None]
-
-
 def _watch(ledger: Ledger, wanted: str, timeout: float | None, show: Show) -> bool:
     deadline = time.monotonic() + timeout if timeout is not None else None
     try:
         while True:
             view = overview(ledger, wanted, limit=0)
-            show(view)
-            if state_of(view) not in UNDER_WAY:
+            under_way = state_of(view) in UNDER_WAY
+            show(_step(view, under_way_in(ledger, view.id) if view.kind == "job" and under_way else ""))
+            if not under_way:
                 return True
             if deadline is not None and time.monotonic() > deadline:
                 return False
@@ -84,52 +80,9 @@ def _watch(ledger: Ledger, wanted: str, timeout: float | None, show: Show) -> bo
         getattr(show, "close", lambda: None)()
 
 
-def _silent(_: Overview) -> None:
-    pass
-
-
-def _shown() -> Show:
-    return ProgressBar() if sys.stdout.isatty() else ProgressLines()
-
-
-class ProgressBar:
-    """A live bar, for a terminal."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[counts]}"),
-            console=Console(),
-        )
-        self._task = self._progress.add_task("", total=None, counts="")
-        self._progress.start()
-
-    def __call__(self, view: Overview) -> None:
-        """Draw how far it is."""
-        current, total = _progress(view)
-        self._progress.update(self._task, description=view.id, completed=current, total=total, counts=_counts(view))
-
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        self._progress.stop()
-
-
-class ProgressLines:
-    """A line for every tenth of the way, for a pipe or a file."""
-
-    def __init__(self) -> None:
-        self._last: tuple[State, int] | None = None
-
-    def __call__(self, view: Overview) -> None:
-        """Print a line when something has moved."""
-        current, total = _progress(view)
-        now = (state_of(view), current * 10 // max(total, 1))
-        if now != self._last:
-            self._last = now
-            typer.echo(f"{view.id}: {state_of(view)}, {current} of {total}  {_counts(view)}".rstrip())
+def _step(view: Overview, under_way: str) -> Step:
+    current, total = _progress(view)
+    return Step(view.id, str(state_of(view)), current, total, "; ".join(filter(None, [_counts(view), under_way])))
 
 
 def _progress(view: Overview) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def send(
 
 
 def job(
-    wanted: Annotated[str, typer.Argument(metavar="ID", help="The id of a job, a campaign or a mail.")],
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The id of a job, a campaign, a mail or a task.")],
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,
     timeout: Timeout = None,
     everything: Annotated[bool, typer.Option("--all", help="List every recipient, and not only failures.")] = False,
@@ -127,13 +127,25 @@ def job(
 ) -> None:
     """Tell what became of a job, a campaign or a mail: each file and recipient with its outcome and reason.
 
+    Of any other task it tells what the result store knows: its state, its progress, its result.
+
     \b
     Examples:
       yard job job-20261121-k3f9x2
       yard job spring-news --all --json
+      yard job 5b3d2c1e-7a40-4c8b-9f5e-2d1a6b7c8d9e --watch
     """
+    from services.core.ledger.errors import UnknownId
+
     ledger = _open_ledger()
-    _follow(ledger, wanted, wait=watch, timeout=timeout, as_json=as_json, everything=everything)
+    try:
+        _follow(ledger, wanted, wait=watch, timeout=timeout, as_json=as_json, everything=everything)
+    except UnknownId:
+        from services.core.cli.task_progress import follow_task, is_known
+
+        if not is_known(wanted, may_come=watch):
+            raise
+        raise typer.Exit(follow_task(wanted, wait=watch, timeout=timeout, as_json=as_json)) from None
 
 
 def _open_ledger() -> Ledger:

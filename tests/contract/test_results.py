@@ -1,0 +1,170 @@
+"""Results of real workers in real stores: Redis, PostgreSQL, memcached and SQLite, from each pool and each broker."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import pytest
+from celery import chain, chord, group
+from celery.exceptions import TimeoutError  # noqa: A004 - the one that get() raises
+from kombu.exceptions import DecodeError
+from pymemcache.client.base import Client
+
+from shared.names import BrokerName
+from shared.queues import Pool
+from tests.fixtures.stores import CREW, SOLO
+from tests.fleet.inspection import wait_for
+from tests.fleet.storing import fleet
+
+pytestmark = pytest.mark.concept("result store")
+
+EACH_WORKER = pytest.mark.parametrize(("target", "pool"), [*CREW, SOLO], ids=["-".join(each) for each in (*CREW, SOLO)])
+EACH_BROKER = pytest.mark.parametrize(("target", "pool"), CREW, ids=["-".join(each) for each in CREW])
+SECONDS = 30
+
+
+def only(name: str) -> pytest.MarkDecorator:
+    """Run a test on one of the stores alone."""
+    return pytest.mark.parametrize("store", [name], indirect=True, scope="module")
+
+
+@EACH_WORKER
+def test_a_result_its_state_and_who_asks_again(store, target, pool):
+    result = store.send("add", 2, 3, target=target, pool=pool)
+    assert result.get(timeout=SECONDS) == 5
+    asked = store.app.AsyncResult(result.id)
+    assert (asked.state, asked.result, asked.ready(), asked.successful()) == ("SUCCESS", 5, True, True)
+    assert asked.date_done is not None
+
+
+@EACH_WORKER
+def test_a_failure_comes_with_its_type_and_its_traceback(store, target, pool):
+    result = store.send("fail", target=target, pool=pool)
+    with pytest.raises(ValueError, match="as asked"):
+        result.get(timeout=SECONDS)
+    asked = store.app.AsyncResult(result.id)
+    assert asked.state == "FAILURE"
+    assert isinstance(asked.result, ValueError)
+    assert 'raise ValueError("as asked")' in asked.traceback
+
+
+def test_what_nobody_knows_is_pending_and_does_not_exist(store):
+    asked = store.app.AsyncResult("nobody-knows-this")
+    assert (asked.state, asked.exists(), asked.result) == ("PENDING", False, None)
+    with pytest.raises(TimeoutError):
+        asked.get(timeout=0.2)
+
+
+def test_a_forgotten_result_is_gone(store):
+    result = store.send("echo", "gone")
+    assert result.get(timeout=SECONDS) == "gone"
+    result.forget()
+    assert not store.app.AsyncResult(result.id).exists()
+
+
+def test_a_group_over_all_brokers(store):
+    members = [store.sig("add", n, 10, target=target, pool=pool) for n, (target, pool) in enumerate(CREW)]
+    result = group(members).apply_async()
+    assert result.get(timeout=SECONDS) == [10, 11, 12]
+    result.save()
+    restored = store.app.GroupResult.restore(result.id)
+    assert restored.get(timeout=SECONDS) == [10, 11, 12]
+    assert restored.completed_count() == 3
+
+
+def test_a_chain_over_all_brokers_and_its_parents(store):
+    last = chain(
+        store.sig("add", 1, 1, target=CREW[0][0], pool=CREW[0][1]),
+        *(store.sig("add", 10, target=target, pool=pool) for target, pool in CREW[1:]),
+    ).apply_async()
+    assert last.get(timeout=SECONDS) == 22
+    assert [last.parent.get(timeout=SECONDS), last.parent.parent.get(timeout=SECONDS)] == [12, 2]
+
+
+@EACH_BROKER
+def test_a_chord_whose_body_is_on_each_broker(store, target, pool):
+    header = [store.sig("add", n, 10, target=broker, pool=of) for n, (broker, of) in enumerate(CREW)]
+    body = store.sig("total", target=target, pool=pool)
+    assert chord(header, body).apply_async().get(timeout=SECONDS) == 33
+
+
+def test_a_chord_whose_body_is_a_group_over_brokers(store):
+    header = [store.sig("add", n, 10, target=broker, pool=of) for n, (broker, of) in enumerate(CREW)]
+    body = group(store.sig("total", target=target, pool=pool) for target, pool in CREW)
+    assert chord(header, body).apply_async().get(timeout=SECONDS) == [33, 33, 33]
+
+
+def test_a_chord_whose_body_names_no_queue(store):
+    header = [store.sig("add", n, 10, target=broker, pool=of) for n, (broker, of) in enumerate(CREW)]
+    assert chord(header, store.app.signature("store.total")).apply_async().get(timeout=SECONDS) == 33
+
+
+@EACH_BROKER
+def test_a_chord_fails_with_its_member(store, target, pool):
+    header = [store.sig("add", 1, 1), store.sig("fail", target=target, pool=pool)]
+    result = chord(header, store.sig("total", target=BrokerName.BATCH, pool=Pool.PREFORK)).apply_async()
+    with pytest.raises(Exception, match="as asked"):
+        result.get(timeout=SECONDS)
+
+
+def test_a_hundred_members(store):
+    header = [store.sig("echo", n, target=CREW[n % 3][0], pool=CREW[n % 3][1]) for n in range(100)]
+    assert chord(header, store.sig("total")).apply_async().get(timeout=2 * SECONDS) == 4950
+
+
+def test_a_result_vanishes_after_its_time(store):
+    with fleet() as app:
+        app.conf.result_expires = 1
+        app.backend.store_result("short-lived", "here", "SUCCESS")
+        assert app.AsyncResult("short-lived").get(timeout=SECONDS) == "here"
+
+        def is_gone() -> bool:
+            app.tasks["celery.backend_cleanup"]()
+            return not app.AsyncResult("short-lived").exists()
+
+        wait_for(is_gone, "the result to be gone")
+
+
+def test_a_result_may_be_kept_for_ever(store):
+    with fleet() as app:
+        app.conf.result_expires = 0
+        app.backend.store_result("kept", "here", "SUCCESS")
+        app.tasks["celery.backend_cleanup"]()
+        assert app.AsyncResult("kept").get(timeout=SECONDS) == "here"
+        if store.name == "redis":
+            assert app.backend.client.ttl(app.backend.get_key_for_task("kept")) == -1
+
+
+@only("postgresql")
+def test_what_is_no_json_is_never_unpickled(store):
+    with fleet() as app:
+        app.backend.store_result("pickled", "here", "SUCCESS")
+        with app.backend.ResultSession() as session:
+            row = session.query(app.backend.task_cls).filter_by(task_id="pickled").one()
+            row.result = b"\x80\x04c__builtin__\nprint\n(Vrun\ntR."
+            session.commit()
+        with pytest.raises(DecodeError):
+            _ = app.AsyncResult("pickled").result
+
+
+@only("postgresql")
+def test_many_that_come_at_once_to_an_empty_database_make_its_tables_together(store, postgres_server):
+    with ExitStack() as stack:
+        apps = [stack.enter_context(fleet()) for _ in range(6)]
+        url = f"db+{postgres_server.new_database()}"
+        for app in apps:
+            app.conf.result_backend = url
+        with ThreadPoolExecutor(len(apps)) as pool:
+            list(pool.map(lambda n: apps[n].backend.store_result(f"first-{n}", n, "SUCCESS"), range(len(apps))))
+        assert [apps[0].AsyncResult(f"first-{n}").result for n in range(len(apps))] == list(range(len(apps)))
+
+
+@only("memcached")
+@pytest.mark.parametrize(("target", "pool"), [CREW[0], CREW[2]], ids=["-".join(CREW[0]), "-".join(CREW[2])])
+def test_threads_and_greenlets_share_connections(store, memcached, target, pool):
+    with closing(Client(("127.0.0.1", memcached.port))) as asking:
+        before = int(asking.stats()[b"total_connections"])
+        results = [store.send("echo", n, target=target, pool=pool) for n in range(30)]
+        assert [result.get(timeout=SECONDS) for result in results] == list(range(30))
+        assert int(asking.stats()[b"total_connections"]) - before < 10
