@@ -8,13 +8,14 @@ import typer
 
 from services.core.cli import (
     container_commands,
+    control_commands,
     exit_codes,
     fleet_commands,
     health_commands,
     process_commands,
     work_commands,
 )
-from shared.errors import ConfigurationError, FleetError, PublishError
+from shared.errors import ConfigurationError, FleetError, PublishError, ResultStoreOutOfReach
 
 app = typer.Typer(
     name="yard",
@@ -29,6 +30,7 @@ app = typer.Typer(
 fleet_commands.register(app)
 process_commands.register(app)
 health_commands.register(app)
+control_commands.register(app)
 work_commands.register(app)
 container_commands.register(app)
 
@@ -50,7 +52,7 @@ def exit_code_of(error: FleetError) -> int:
     from services.core.ledger.errors import LedgerError, LedgerOutdated, LedgerUnavailable
     from services.core.local.errors import LocalFleetError, NotInstalled
 
-    if isinstance(error, LedgerUnavailable | LedgerOutdated | LocalFleetError):
+    if isinstance(error, LedgerUnavailable | LedgerOutdated | LocalFleetError | ResultStoreOutOfReach):
         return exit_codes.REFUSED if isinstance(error, NotInstalled) else exit_codes.OUT_OF_REACH
     refused = isinstance(error, LedgerError | ConfigurationError | PublishError)
     return exit_codes.REFUSED if refused else exit_codes.FAILED

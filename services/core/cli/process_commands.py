@@ -49,7 +49,7 @@ def worker(
 
 
 def beat(loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="What is logged.")] = "INFO") -> None:
-    """Publish what is due by the clock; run one of it."""
+    """Publish what is due by the clock; of several, one publishes each entry, and the others go on when it dies."""
     from shared.settings import load_settings
 
     home = load_settings().home
