@@ -46,6 +46,10 @@ class Delay(NamedTuple):
         return cls(countdown or None, None if countdown else eta, due) if due > now + LEAST_SECONDS else None
 
 
+AT_ONCE = Delay(None, None, 0.0)
+"""The delay of what is due whatever any clock says, and goes through shared state all the same."""
+
+
 def _timestamp(eta: datetime | str, timezone: Any) -> float:
     try:
         return float(maybe_make_aware(maybe_iso8601(eta), timezone).timestamp())

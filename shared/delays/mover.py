@@ -3,6 +3,8 @@
 Of several movers one claims an entry for ten seconds, publishes it and removes it.  When it is killed in between, the
 entry is handed to another.  On Redis the message is put into its queue once all the same (``shared.transports.once``);
 on RabbitMQ, which knows no such step, it may then be there twice, with the same task id.
+
+A message that is refused, for a reason of its own, steps aside, so that the others go on (``refusals``).
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import redis
-from amqp.exceptions import ChannelError, MessageNacked
+from kombu.exceptions import OperationalError
 
 from shared.brokers import Broker, BrokerKind
 from shared.delays.entry import Entry
+from shared.delays.refusals import Refusals
+from shared.errors import UnknownName
 from shared.handover import hand_over
-from shared.producers import PublishFailed
 from shared.transports.once import once, settle
 
 if TYPE_CHECKING:
@@ -31,12 +34,9 @@ LOOK_EVERY_SECONDS = 0.2
 """An entry that another process stored, due before the others, is found after this time."""
 REST_SECONDS = 1.0
 """How long a mover leaves a server alone that did not answer."""
-WORK_WITHIN_SECONDS = 5.0
-"""Of the ten seconds of a claim: what is not begun by then is given up, and the last publish has the rest."""
-OF_ONE_MESSAGE = (ChannelError, MessageNacked)
-"""Refusals that say nothing of the next message: no such queue, or a full one."""
-POSTPONE_SECONDS = 5.0
-"""When an entry that can't be published, for a reason of its own, is tried again."""
+WORK_WITHIN_SECONDS = 3.0
+"""Of the ten seconds of a claim: what is not begun by then is given up.  The last publish, and the question whether
+others would be taken, have the rest."""
 
 
 class Mover:
@@ -73,6 +73,7 @@ class BrokerMover:
         self._broker = broker
         self._ended = ended
         self._token = uuid4().hex
+        self._refusals = Refusals(app, self._token)
         self._published: list[str] = []
         """What is not removed from the table yet."""
         self._complained = False
@@ -96,28 +97,24 @@ class BrokerMover:
             return self._move(due.entries, started + WORK_WITHIN_SECONDS)
         except (redis.RedisError, OSError) as error:
             self._complain("Shared state does not answer; delayed tasks wait: %s", type(error).__name__)
-            return REST_SECONDS
+        except Exception:  # without this thread, nothing of this broker would be moved from here
+            logger.exception("Delayed tasks of broker %s can't be moved now.", self._broker)
+        return REST_SECONDS
 
     def _move(self, entries: list[tuple[str, bytes]], deadline: float) -> float:
         left = dict(entries)
-        unfit: list[str] = []
-        pause = 0.0
         try:
             for identity, raw in entries:
                 if self._ended.is_set() or monotonic() > deadline:
                     break
                 try:
                     self._publish(Entry.decode(raw))
-                except PublishFailed as error:
-                    if not isinstance(error.__cause__, OF_ONE_MESSAGE):
-                        self._complain("What is due on broker %s waits: %s", self._broker, error)
-                        pause = REST_SECONDS
-                        break
-                    logger.error("Delayed message %s is refused, and tried again: %s", identity, error)  # noqa: TRY400
-                    unfit.append(identity)
-                except Exception:  # one message that can't be published must not hold up the others
-                    logger.exception("Delayed message %s can't be published; it is tried again.", identity)
-                    unfit.append(identity)
+                except Exception as error:  # noqa: BLE001 - one message must not hold up the others, whatever is wrong
+                    broker = self._destination(raw)
+                    if not self._refusals.takes_others(broker):
+                        self._complain("What is due on broker %s waits: %s", broker, error)
+                        return REST_SECONDS
+                    self._refusals.note(identity, raw, broker, error)
                 else:
                     self._published.append(identity)
                     if self._broker.kind is not BrokerKind.REDIS:
@@ -126,8 +123,14 @@ class BrokerMover:
         finally:
             self._note_published()
             self._app.delays.release(list(left), self._token)
-            self._app.delays.release(unfit, self._token, POSTPONE_SECONDS)
-        return pause
+        return 0.0
+
+    def _destination(self, raw: bytes) -> Broker:
+        """Return the broker that owns the queue of an entry today; that of this mover if nobody can tell."""
+        try:
+            return self._app.brokers[self._app.routing.owner(Entry.decode(raw).queue)]
+        except (ValueError, UnknownName):
+            return self._broker
 
     def _publish(self, entry: Entry) -> None:
         """Publish an entry to the broker that owns its queue today."""
@@ -157,7 +160,7 @@ class BrokerMover:
             try:
                 with hand_over(), self._app.amqp.pools[self._broker].acquire(block=True) as producer:
                     settle(producer.channel, published)
-            except (PublishFailed, redis.RedisError, OSError) as error:
+            except (OperationalError, redis.RedisError, OSError) as error:
                 logger.debug("Broker %s keeps the markers of moved tasks for longer: %s", self._broker, error)
 
     def _turn_out(self) -> None:

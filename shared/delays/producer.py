@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 from uuid import uuid4
 
 import redis
@@ -14,6 +14,7 @@ from kombu.serialization import dumps
 
 from shared.brokers import Broker
 from shared.delays.entry import Delay, Entry, Message
+from shared.delays.firing import firing_under_way
 from shared.delays.table import MOST_ENTRIES
 from shared.producers import PublishFailed
 
@@ -31,6 +32,16 @@ eta is another one."""
 
 class DelayFailed(PublishFailed):
     """A message with a delay was not stored; ``sent`` says whether it may be all the same."""
+
+    entry: str
+    """The id under which it was to be stored."""
+
+    @classmethod
+    def of(cls, entry: Entry, why: str, sent: Literal["no", "unknown"]) -> Self:
+        """Make the error for an entry."""
+        failed = cls(why)
+        failed.entry, failed.sent = entry.id, sent
+        return failed
 
 
 class DelayingProducer:
@@ -70,14 +81,15 @@ class DelayingProducer:
             return
         entry = self._entry(body, headers, **options)
         try:
-            stored = self._app.delays.store(entry, self._delay)
+            stored = self._app.delays.store(entry, self._delay, firing_under_way())
         except (redis.RedisError, OSError) as error:
-            raise _failure(error) from error
+            raise _failure(entry, error) from error
         if not stored:
-            raise DelayFailed(
+            full = (
                 f"{MOST_ENTRIES} tasks wait for their time already, and no more may; nothing was sent. "
                 "Publish without a countdown, or revoke some."
             )
+            raise DelayFailed.of(entry, full, "no")
 
     def _entry(
         self,
@@ -127,9 +139,8 @@ class DelayingProducer:
             logger.warning("Monitors were not told of a delayed task: %s", error)
 
 
-def _failure(error: Exception) -> DelayFailed:
+def _failure(entry: Entry, error: Exception) -> DelayFailed:
     refused = isinstance(error, (redis.ResponseError, redis.exceptions.BusyLoadingError))
     outcome = "Nothing was sent." if refused else "It may be there all the same."
-    failure = DelayFailed(f"Shared state did not take a task with a delay: {type(error).__name__}. {outcome}")
-    failure.sent = "no" if refused else "unknown"
-    return failure
+    why = f"Shared state did not take a task with a delay: {type(error).__name__}. {outcome}"
+    return DelayFailed.of(entry, why, "no" if refused else "unknown")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import redis
-from celery.app.task import Context
 from celery.utils.functional import maybe_list
 from kombu import Connection
-from kombu.compression import decompress
 from kombu.exceptions import OperationalError
-from kombu.serialization import loads
 
+from shared.delays import outcomes
 from shared.delays.entry import Entry
+from shared.delays.table import MOST_AT_ONCE, Refusal
+from shared.limits import put_off_until
 from shared.publishing import broker_of_publication, place_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ NODE = "delayed@fleet"
 """Under this name what waits is listed by ``inspect scheduled``, beside the workers."""
 MOST_LISTED = 1000
 TRIES, WAIT_SECONDS = 20, 0.1
-REVOKE = ("revoke", "terminate")
+REVOKE_STAMPED = "revoke_by_stamped_headers"
+REVOKE = ("revoke", "terminate", REVOKE_STAMPED)
 LIST = ("scheduled", "dump_schedule")
 
 
@@ -85,53 +86,89 @@ class DelayedMessages:
     def _answer(self, command: str, arguments: Mapping[str, Any], brokers: Iterable[str]) -> Any:
         """Do what a command asks; return the reply, or something empty when nothing that waits is concerned."""
         if command in LIST:
-            return [_listed(Entry.decode(raw)) for raw in self._app.delays.first(brokers, MOST_LISTED)]
-        revoked = self.revoke([str(each) for each in maybe_list(arguments.get("task_id")) or ()])
+            listed = (_listed(*found) for found in self._app.delays.first(brokers, MOST_LISTED))
+            return [description for description in listed if description is not None]
+        if command == REVOKE_STAMPED:
+            revoked = self.revoke_stamped(_as_mapping(arguments["headers"]), brokers)
+        else:
+            revoked = self.revoke([str(each) for each in maybe_list(arguments.get("task_id")) or ()])
         return {"ok": f"tasks {', '.join(revoked)} revoked before they were due"} if revoked else None
 
     def revoke(self, task_ids: list[str]) -> list[str]:
-        """Take tasks out, record them as revoked, and return their ids.
+        """Take tasks out, record them as revoked, and return their ids."""
+        return self._revoke(lambda: self._app.delays.ids_of(task_ids))
+
+    def revoke_stamped(self, stamps: Mapping[str, Any], brokers: Iterable[str]) -> list[str]:
+        """Take out the tasks of some brokers that bear any of some stamps; see ``revoke``."""
+        names = set(brokers)
+        return self._revoke(
+            lambda: [
+                identity
+                for identity, broker, own in self._app.delays.stamped()
+                if broker in names and _bears(own, stamps)
+            ]
+        )
+
+    def _revoke(self, find: Callable[[], list[str]]) -> list[str]:
+        """Take out the entries that are found.
 
         One that is published at this moment is left to the workers, who are told as well.
         """
         token = uuid4().hex
         revoked: list[str] = []
         for _ in range(TRIES):
-            claimed, busy = self._app.delays.claim_of_tasks(task_ids, token)
-            entries = [Entry.decode(raw) for raw in claimed]
-            for number, entry in enumerate(entries):
-                try:
-                    self._record(entry)
-                except BaseException:
-                    self._app.delays.release([each.id for each in entries[number:]], token)
-                    raise
-                self._app.delays.remove([entry.id])
-                revoked.append(entry.task_id)
-            if not busy:
+            ids = find()
+            some_busy = False
+            for start in range(0, len(ids), MOST_AT_ONCE):  # results are stored well within the length of a claim
+                claimed, busy = self._app.delays.claim(ids[start : start + MOST_AT_ONCE], token)
+                revoked += self._record([Entry.decode(raw) for raw in claimed], token)
+                some_busy = some_busy or busy
+            if not some_busy:
                 break
             time.sleep(WAIT_SECONDS)
         return revoked
 
-    def _record(self, entry: Entry) -> None:
-        """Store the result, and let a chord know, as a worker that discards the task does."""
-        args, kwargs, embedded = _payload(entry)
-        request = Context({**entry.headers, "args": args, "kwargs": kwargs, **embedded})
-        task = self._app.tasks.get(entry.task)
-        backend = task.backend if task is not None else self._app.backend
-        store = not entry.headers.get("ignore_result")
-        backend.mark_as_revoked(entry.task_id, "revoked", request=request, store_result=store)
+    def _record(self, entries: Sequence[Entry], token: str) -> list[str]:
+        for number, entry in enumerate(entries):
+            try:
+                outcomes.revoke(self._app, entry)
+            except BaseException:
+                self._app.delays.release([each.id for each in entries[number:]], token)
+                raise
+            self._app.delays.remove([entry.id])
+        return [entry.task_id for entry in entries]
 
 
-def _listed(entry: Entry) -> dict[str, Any]:
-    """Describe an entry as a worker describes what it holds for later."""
+def _as_mapping(headers: Any) -> Mapping[str, Any]:
+    """Return stamps by name, also where they are given as Celery's command line does: ``["name=value"]``."""
+    if isinstance(headers, Mapping):
+        return headers
+    return {name: value for name, _, value in (each.partition("=") for each in headers)}
+
+
+def _bears(own: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether a task has one of some stamps, as a worker tells."""
+    return any(
+        value in (maybe_list(wanted[name]) or ())
+        for name in own.keys() & wanted.keys()
+        for value in maybe_list(own[name]) or ()
+    )
+
+
+def _listed(raw: bytes, refusal: Refusal | None) -> dict[str, Any] | None:
+    """Describe an entry as a worker describes what it holds for later; ``None`` for one that can't be read."""
     try:
-        args, kwargs, _ = _payload(entry)
+        entry = Entry.decode(raw)
+    except ValueError:
+        return None
+    try:
+        args, kwargs, _ = outcomes.payload_of(entry)
     except Exception:  # noqa: BLE001 - whatever a serializer raises; the texts say enough
         args, kwargs = entry.headers.get("argsrepr"), entry.headers.get("kwargsrepr")
     message = entry.message
     priority = message["properties"].get("priority")
-    return {
-        "eta": entry.headers["eta"],
+    description = {
+        "eta": put_off_until(entry.headers) or entry.headers["eta"],
         "priority": priority,
         "request": {
             "id": entry.task_id,
@@ -151,14 +188,4 @@ def _listed(entry: Entry) -> dict[str, Any]:
             "worker_pid": None,
         },
     }
-
-
-def _payload(entry: Entry) -> tuple[Any, Any, Mapping[str, Any]]:
-    message = entry.message
-    body: Any = message["body"]
-    if "compression" in message["headers"]:
-        body = decompress(body, message["headers"]["compression"])
-    args, kwargs, embedded = loads(
-        body, message["content_type"], message["content_encoding"], accept=[message["content_type"]]
-    )
-    return args, kwargs, embedded
+    return {**description, "refused": refusal._asdict()} if refusal else description

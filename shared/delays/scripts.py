@@ -7,6 +7,8 @@
 | ``fleet.delayed.claims``| hash       | entry id → who publishes it now, and when it was due                       |
 | ``fleet.delayed.ids``   | sorted set | the entry ids in the order of their task ids                               |
 | ``fleet.delayed.queues``| hash       | queue → how many wait for it                                               |
+| ``fleet.delayed.stamps``| hash       | entry id → broker, a line feed, its stamps as JSON; of those that have some |
+| ``fleet.delayed.refused``| hash      | entry id → how often it was refused, a blank, why it last was              |
 
 All times are in seconds by the clock of the server.  Scripts that must work on a server at ``maxmemory`` begin with a
 command that frees memory: Redis lets a script that has begun to write go on.
@@ -19,6 +21,8 @@ ENTRIES = "fleet.delayed"
 CLAIMS = "fleet.delayed.claims"
 IDS = "fleet.delayed.ids"
 QUEUES = "fleet.delayed.queues"
+STAMPS = "fleet.delayed.stamps"
+REFUSED = "fleet.delayed.refused"
 
 NOW = """
 local time = redis.call('TIME')
@@ -28,17 +32,25 @@ local now = time[1] + time[2] / 1000000
 STORE = (
     NOW
     + """
+if KEYS[6] then
+  local runs = redis.call('HGET', KEYS[6], ARGV[8])
+  if runs and string.match(runs, '^%d+') ~= ARGV[9] then return runs end
+end
 if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) then return 0 end
+if KEYS[6] then redis.call('HSET', KEYS[6], ARGV[8], ARGV[10]) end
 if redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0 then return 1 end
 local due = ARGV[4] == 'countdown' and now + ARGV[5] or tonumber(ARGV[5])
 redis.call('ZADD', KEYS[1], due, ARGV[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 redis.call('HINCRBY', KEYS[4], ARGV[3], 1)
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[5], ARGV[1], ARGV[7]) end
 return 1
 """
 )
-"""KEYS: due, entries, ids, queues.  ARGV: id, entry, queue, ``countdown`` or ``eta``, seconds, the most there may be.
-Returns 0 when the table is full."""
+"""KEYS: due, entries, ids, queues, stamps; for a firing of beat its runs, too.
+ARGV: id, entry, queue, ``countdown`` or ``eta``, seconds, the most there may be, stamps or nothing; for a firing its
+entry, how often that was fired, and what to keep then.
+Returns 0 when the table is full, and the runs that are kept when these are others."""
 
 TAKE = (
     NOW
@@ -59,7 +71,12 @@ redis.call('ZREM', KEYS[3], '')
 local answer, size = {}, 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[3])) do
   local entry = redis.call('HGET', KEYS[1], id)
-  if entry then
+  local claim = redis.call('HGET', KEYS[2], id)
+  local due = claim and tonumber(string.match(claim, '%S+$')) or now
+  if due > now then
+    redis.call('HDEL', KEYS[2], id)
+    redis.call('ZADD', KEYS[3], due, id)
+  elseif entry then
     take(KEYS[3], id)
     answer[#answer + 1] = id
     answer[#answer + 1] = entry
@@ -74,7 +91,8 @@ return {first[2] and tostring(first[2] - now) or '', answer}
 """
 )
 """KEYS: entries, claims, due.  ARGV: token, lease, the most entries, about the most bytes.
-Returns in how many seconds the next one is due, and what was claimed: ids and entries."""
+Returns in how many seconds the next one is due, and what was claimed: ids and entries.
+A claim may also have run out before its entry is due: whoever was to revoke that died.  It waits on."""
 
 CLAIM_THESE = (
     TAKE
@@ -128,7 +146,18 @@ for i = 2, #ARGV do
     redis.call('HDEL', KEYS[2], id)
     redis.call('ZREM', KEYS[3], id)
     if redis.call('HINCRBY', KEYS[4], queue, -1) <= 0 then redis.call('HDEL', KEYS[4], queue) end
+    redis.call('HDEL', KEYS[5], id)
+    redis.call('HDEL', KEYS[6], id)
   end
 end
 """
-"""KEYS: entries, claims, ids, queues.  ARGV: what keys of due times begin with, ids."""
+"""KEYS: entries, claims, ids, queues, stamps, refused.  ARGV: what keys of due times begin with, ids."""
+
+NOTE_REFUSAL = """
+redis.call('HDEL', KEYS[1], '')
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+local times = (before and tonumber(string.match(before, '^%d+')) or 0) + 1
+redis.call('HSET', KEYS[1], ARGV[1], times .. ' ' .. ARGV[2])
+return times
+"""
+"""KEYS: refused.  ARGV: id, why.  Returns how often it was refused."""

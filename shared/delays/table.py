@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+from kombu.utils.json import dumps, loads
 
 from shared.delays.entry import Delay, Entry
+from shared.delays.firing import Firing, Runs
 from shared.delays.scripts import (
     CLAIM,
     CLAIM_THESE,
@@ -13,9 +16,12 @@ from shared.delays.scripts import (
     DUE,
     ENTRIES,
     IDS,
+    NOTE_REFUSAL,
     QUEUES,
+    REFUSED,
     RELEASE,
     REMOVE,
+    STAMPS,
     STORE,
 )
 from shared.state import State
@@ -37,6 +43,19 @@ class Due(NamedTuple):
     """Seconds until the next one is due; ``None`` when none waits."""
 
 
+class Refusal(NamedTuple):
+    """What is known of an entry that could not be published when it was due."""
+
+    times: int
+    why: str
+
+    @classmethod
+    def decode(cls, kept: bytes) -> Self:
+        """Return it from what is kept."""
+        times, _, why = kept.decode().partition(" ")
+        return cls(int(times), why)
+
+
 class DelayTable:
     """The delayed messages of a fleet.
 
@@ -46,18 +65,29 @@ class DelayTable:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def store(self, entry: Entry, delay: Delay) -> bool:
+    def store(self, entry: Entry, delay: Delay, firing: Firing | None = None) -> bool:
         """Keep a message until it is due; to store the same entry again changes nothing.
 
         A countdown runs by the clock of the server, so that clocks of callers need not agree.
+
+        Args:
+            entry: The message.
+            delay: How long it waits.
+            firing: For a message of beat; stored is only the next one of its entry, else the firing is told so.
 
         Returns:
             ``False`` when the table is full, and the message was not stored.
         """
         kind, seconds = ("countdown", delay.countdown) if delay.countdown else ("eta", delay.due)
-        keys = [f"{DUE}{entry.broker}", ENTRIES, IDS, QUEUES]
-        values = [entry.id, entry.encode(), entry.queue, kind, seconds, MOST_ENTRIES]
-        return bool(self._run(STORE, keys, values))
+        keys = [f"{DUE}{entry.broker}", ENTRIES, IDS, QUEUES, STAMPS]
+        values: list[Any] = [entry.id, entry.encode(), entry.queue, kind, seconds, MOST_ENTRIES, stamps_of(entry)]
+        if firing is not None:
+            keys.append(firing.key)
+            values += [firing.entry, firing.known, firing.then.encode()]
+        answer = self._run(STORE, keys, values)
+        if firing is not None and isinstance(answer, bytes):
+            firing.instead = Runs.decode(answer)
+        return bool(answer)
 
     def claim_due(self, broker: str, token: str) -> Due:
         """Claim what is due for a broker, oldest first, for ``LEASE_SECONDS``."""
@@ -66,15 +96,15 @@ class DelayTable:
         entries = [(identity.decode(), entry) for identity, entry in zip(answer[::2], answer[1::2], strict=True)]
         return Due(entries, max(0.0, float(next_in)) if next_in else None)
 
-    def claim_of_tasks(self, task_ids: Iterable[str], token: str) -> tuple[list[bytes], bool]:
-        """Claim what waits of some tasks.
+    def claim(self, ids: Sequence[str], token: str) -> tuple[list[bytes], bool]:
+        """Claim certain entries.
 
         Returns:
-            The entries, and whether there are others that somebody publishes at this moment.
+            Those that still wait, and whether there are others that somebody publishes at this moment.
         """
         claimed: list[bytes] = []
         busy = False
-        for part in parts(self._ids_of(task_ids)):
+        for part in parts(ids):
             taken, held = self._run(CLAIM_THESE, [ENTRIES, CLAIMS], [token, LEASE_SECONDS, DUE, *part])
             claimed += taken
             busy = busy or bool(held)
@@ -94,31 +124,55 @@ class DelayTable:
     def remove(self, ids: Sequence[str]) -> None:
         """Remove entries, whoever claims them: they were published, or revoked."""
         for part in parts(ids):
-            self._run(REMOVE, [ENTRIES, CLAIMS, IDS, QUEUES], [DUE, *part])
+            self._run(REMOVE, [ENTRIES, CLAIMS, IDS, QUEUES, STAMPS, REFUSED], [DUE, *part])
 
-    def first(self, brokers: Iterable[str], limit: int) -> list[bytes]:
+    def note_refusal(self, identity: str, why: str) -> int:
+        """Note that an entry could not be published; returns how often that has happened."""
+        return int(self._run(NOTE_REFUSAL, [REFUSED], [identity, why]))
+
+    def first(self, brokers: Iterable[str], limit: int) -> list[tuple[bytes, Refusal | None]]:
         """Return the entries that are due next for some brokers, in the order of their times."""
         due: list[tuple[float, bytes]] = []
         for broker in brokers:
             found: Any = self._state.client.zrange(f"{DUE}{broker}", 0, limit - 1, withscores=True)
             due += [(when, identity) for identity, when in found]
         ids = [identity for _, identity in sorted(due)[:limit]]
-        entries: Any = self._state.client.hmget(ENTRIES, ids) if ids else []
-        return [entry for entry in entries if entry is not None]
+        if not ids:
+            return []
+        entries: Any = self._state.client.hmget(ENTRIES, ids)
+        refused: Any = self._state.client.hmget(REFUSED, ids)
+        return [
+            (entry, Refusal.decode(refusal) if refusal else None)
+            for entry, refusal in zip(entries, refused, strict=True)
+            if entry is not None
+        ]
+
+    def ids_of(self, task_ids: Iterable[str]) -> list[str]:
+        """Return the ids of the entries of some tasks."""
+        pipeline = self._state.client.pipeline(transaction=False)
+        for task_id in task_ids:
+            pipeline.zrangebylex(IDS, f"[{task_id}/", f"({task_id}0")  # "0" comes next after "/"
+        return [identity.decode() for found in pipeline.execute() for identity in found]
+
+    def stamped(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Return the entries that bear stamps: id, alias of the broker, and the stamps by name."""
+        for identity, kept in self._state.client.hscan_iter(STAMPS, count=IDS_AT_ONCE):
+            broker, _, stamps = kept.decode().partition("\n")
+            yield identity.decode(), broker, loads(stamps)
 
     def by_queue(self) -> Mapping[str, int]:
         """Return how many messages wait for each queue."""
         counts: Any = self._state.client.hgetall(QUEUES)
         return {queue.decode(): int(count) for queue, count in counts.items()}
 
-    def _ids_of(self, task_ids: Iterable[str]) -> list[str]:
-        pipeline = self._state.client.pipeline(transaction=False)
-        for task_id in task_ids:
-            pipeline.zrangebylex(IDS, f"[{task_id}/", f"({task_id}0")  # "0" comes next after "/"
-        return [identity.decode() for found in pipeline.execute() for identity in found]
-
     def _run(self, script: str, keys: Sequence[str], values: Sequence[Any]) -> Any:
         return self._state.client.register_script(script)(keys=keys, args=values)
+
+
+def stamps_of(entry: Entry) -> str:
+    """Return the stamps of a message as they are kept beside it, for a revoke to find it by; empty without any."""
+    stamps = entry.headers.get("stamps")
+    return f"{entry.broker}\n{dumps(stamps)}" if stamps else ""
 
 
 def parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:

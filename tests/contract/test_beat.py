@@ -1,34 +1,64 @@
-"""Beat publishes each entry to the broker that owns its queue."""
+"""Beat publishes each entry to the broker that owns its queue, once for each time, however many beats there are."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import time
+from itertools import pairwise
 
-from tests.fixtures.workers import ROOT
+import pytest
+
+from tests.fixtures.beats import Fired, beats
 from tests.fleet.app import app
-from tests.fleet.beat import BY_THE_CLOCK
-from tests.fleet.inspection import ParkedMessages, wait_for
+from tests.fleet.beat import EVERY_SECONDS
+from tests.fleet.inspection import wait_for
 from tests.fleet.tables import BROKERS
 
-
-def test_beat_publishes_each_entry_to_its_owner(brokers, tmp_path):
-    look = ParkedMessages(app)
-    with (tmp_path / "beat.log").open("wb") as log:
-        beat = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "tests.fleet.beat", "beat", "-l", "INFO",
-             "-s", str(tmp_path / "schedule"), "--pidfile="],
-            cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            wait_for(lambda: arrived(look) == set(BROKERS), "an entry on each broker")
-        finally:
-            beat.terminate()
-            beat.wait(20)
+APP = "tests.fleet.beat"
+NOTICED_SECONDS = 3.0
+"""A beat that died or stands still holds up no entry for longer."""
 
 
-def arrived(look: ParkedMessages) -> set[str]:
-    """The brokers on which an entry was found; one found elsewhere than its name says fails the test."""
-    found = {headers["task"]: alias for alias, headers in look.look().values() if BY_THE_CLOCK in headers["argsrepr"]}
-    assert all(task == f"try.parked_{alias}" for task, alias in found.items())
-    return set(found.values())
+@pytest.fixture
+def start(brokers, tmp_path):
+    with beats(app, tmp_path) as start_beat:
+        yield start_beat
+
+
+@pytest.mark.concept("beat")
+@pytest.mark.parametrize("target", BROKERS)
+def test_beat_publishes_an_entry_to_the_owner_of_its_queue(start, target):
+    fired = Fired(app)
+    start(APP)
+    wait_for(lambda: target in fired.look(), "an entry on its broker")
+
+
+def test_without_shared_state_it_is_celery_s_beat_that_publishes_to_each_owner(start):
+    fired = Fired(app)
+    start("tests.fleet.beat_without_state")
+    wait_for(lambda: set(fired.look()) == set(BROKERS), "an entry on each broker")
+
+
+@pytest.mark.concept("beat")
+def test_of_two_beats_one_fires_each_entry_and_the_other_goes_on_when_it_dies_or_hangs(start):
+    fired = Fired(app)
+    first, second = start(APP), start(APP)
+    wait_for(lambda: first.fired and second.fired, "both beats to have fired something")
+    fired.look_for(6)
+    first.kill()
+    third = start(APP)
+    fired.look_for(8)
+    frozen = time.time()
+    second.freeze()
+    fired.look_for(6)
+    second.thaw()
+    thawed = time.time()
+    fired.look_for(6)
+    second.stop()
+    third.stop()
+    fired.wait_for_all()
+    for times in fired.look().values():
+        gaps = [after - before for before, after in pairwise(times)]
+        assert min(gaps) > EVERY_SECONDS / 2
+        assert max(gaps) < EVERY_SECONDS + NOTICED_SECONDS
+        assert len(times) > (times[-1] - times[0]) / EVERY_SECONDS - 2 * NOTICED_SECONDS
+        assert any(frozen < at < thawed for at in times)

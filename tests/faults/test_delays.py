@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -21,9 +22,9 @@ from celery.exceptions import ChordError, TaskRevokedError
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
-from shared.brokers import Broker, Brokers, switchyard_brokers
+from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
-from shared.delays.mover import Mover
+from shared.delays.entry import Entry
 from shared.delays.remote import NODE
 from shared.delays.table import DelayTable
 from shared.errors import FleetError
@@ -31,27 +32,26 @@ from shared.metrics import DelayedCollector
 from shared.queues import Pool
 from shared.settings import load_settings
 from shared.state import State
+from shared.task import PAUSE_SECONDS
+from shared.worker.poison import BLIND_SECONDS
 from tests.fixtures.brokers import environment
+from tests.fixtures.delays import NOBODY_LISTENS, fleet_without, forget_all, moving, state, store_many, waiting
+from tests.fixtures.proxy import proxy_to
 from tests.fixtures.workers import ROOT, WorkerProcess
 from tests.fleet import delaying, tasks
 from tests.fleet.app import app
 from tests.fleet.inspection import ParkedMessages, messages, wait_for
-from tests.fleet.tables import BROKERS, QUEUES, TASKS, WORKERS, parked, served
+from tests.fleet.tables import BROKERS, QUEUES, WORKERS, parked, served
 
 APP = "tests.fleet.delaying"
 NAMES = (f"delays-{number}" for number in count())
-NOBODY_LISTENS = "127.0.0.1:9"
-
-
-def state() -> redis.Redis:
-    return redis.Redis.from_url(load_settings().state_url.get_secret_value())
+TWO_BROKERS = pytest.mark.parametrize("broker", [BROKERS[0], BROKERS[2]])
 
 
 @pytest.fixture(autouse=True)
 def _no_leftovers(brokers):
     yield
-    with state() as client:
-        client.delete(*client.keys("fleet.delayed*"), "nothing")
+    forget_all()
 
 
 @pytest.fixture
@@ -84,22 +84,6 @@ def start(brokers, tmp_path):
         for broker, pool in started:
             with app.connection_for_write(broker) as connection:
                 app.queue_table[served(broker, pool)].queue.bind(connection.default_channel).purge()
-
-
-@contextmanager
-def moving(fleet=app):
-    """Move what is due, from this process."""
-    mover = Mover(fleet)
-    mover.start()
-    try:
-        yield
-    finally:
-        mover.end()
-        mover.join(20)
-
-
-def waiting() -> int:
-    return sum(app.delays.by_queue().values())
 
 
 def send(broker, key, value, pool=Pool.PREFORK, **options):
@@ -175,13 +159,75 @@ def test_a_retry_waits_outside_the_worker(start, key, broker, pool):
     assert second >= datetime.fromisoformat(eta).timestamp() - 0.01 > first + 1.9
 
 
-def test_a_retry_that_cannot_be_stored_is_not_lost(start, key):
-    result = app.send_task("delay.retry", (key, 0.1), queue=served("default", Pool.PREFORK))
-    blind = start("default", variables={"YARD_STATE_URL": f"redis://{NOBODY_LISTENS}/0"})
-    wait_for(lambda: len(delaying.told(key)) >= 2, "the task to be given back and tried again")
+BLIND = {"YARD_STATE_URL": f"redis://{NOBODY_LISTENS}/0"}
+
+
+@pytest.mark.parametrize(("broker", "pool"), WORKERS)
+def test_a_retry_that_cannot_be_stored_waits_in_a_worker(start, key, broker, pool):
+    result = app.send_task("delay.retry", (key, 2), queue=served(broker, pool))
+    start(broker, pool, variables=BLIND)
+    eta = result.get(timeout=60)
+    (retries, first, _), (retries_again, second, _) = delaying.told(key)
+    assert (retries, retries_again) == (0, 1)
+    assert second >= datetime.fromisoformat(eta).timestamp() - 0.01 > first + 1.9
+
+
+@TWO_BROKERS
+def test_a_retry_that_was_stored_although_nobody_said_so_runs_once_on_redis(start, brokers, key, broker):
+    """Shared state stands still while the retry is stored, and takes it when it goes on."""
+    url = brokers["YARD_STATE_URL"]
+    with proxy_to(urlsplit(url).port) as proxy:
+        behind = {"YARD_STATE_URL": url.replace(f":{urlsplit(url).port}", f":{proxy.port}")}
+        worker = start(broker, variables=behind)
+        send(broker, key, "the script is there", countdown=0.1).get(timeout=30)
+        result = app.send_task("delay.retry_after_a_sign", (key, 6), queue=served(broker, Pool.PREFORK))
+        wait_for(lambda: len(delaying.told(key)) == 2, "the first execution")
+        proxy.freeze()
+        delaying.give_sign(key)
+        retried = f"Task delay.retry_after_a_sign[{result.id}] retry: "
+        wait_for(lambda: retried in worker.output, "the retry to be published")
+        proxy.thaw()
+        wait_for(lambda: waiting() == 1, "the table to have it, too")
+        assert result.get(timeout=60)
+        wait_for(lambda: waiting() == 0, "it to be moved")
+        inspect = app.control.inspect([f"{worker.log.name}@test"], timeout=1)
+        wait_for(lambda: inspect.active() and not any(inspect.active().values()), "the worker to be idle")
+    executions = [value for value, _, _ in delaying.told(key)][1:]
+    assert executions == [0, 1] if broker != "batch" else executions in ([0, 1], [0, 1, 1])
+
+
+def test_a_retry_that_nobody_takes_goes_back_after_a_pause(start, key):
+    where = served("critical", Pool.PREFORK)
+    result = app.send_task("delay.retry", (key, 0.1, where), queue=served("default", Pool.PREFORK))
+    gone = {**BLIND, "YARD_BROKER_CRITICAL_URL": f"redis://{NOBODY_LISTENS}/0"}
+    blind = start("default", variables=gone)
+    wait_for(lambda: len(delaying.told(key)) >= 3, "the task to be tried again", 60)
     blind.stop()
+    began = [started for _, started, _ in delaying.told(key)]
+    assert all(later - earlier >= PAUSE_SECONDS for earlier, later in pairwise(began))
     start("default")
+    start("critical")
     assert result.get(timeout=60)
+
+
+def test_one_that_was_given_back_while_shared_state_was_gone_is_no_suspect(start, brokers, key):
+    url, queue = brokers["YARD_STATE_URL"], served("default", Pool.THREADS)
+    with proxy_to(urlsplit(url).port) as proxy:
+        worker = start(
+            "default",
+            Pool.THREADS,
+            variables={"YARD_STATE_URL": url.replace(f":{urlsplit(url).port}", f":{proxy.port}")},
+        )
+        proxy.refuse()
+        given_back = app.send_task("delay.give_back", (key,), queue=queue)
+        app.send_task("delay.wait_for_sign", (key,), queue=queue)
+        wait_for(lambda: delaying.told(key), "the other task, which comes before the one that went back")
+        proxy.accept()
+        time.sleep(BLIND_SECONDS)  # then the worker asks shared state again
+        delaying.give_sign(key)
+        assert given_back.get(timeout=30) is True
+        assert f"Deaths of tasks are not counted for {BLIND_SECONDS:g} s" in worker.output
+        assert "runs alone" not in worker.output
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated setex")  # Celery stores results with it
@@ -195,6 +241,52 @@ def test_revoke_takes_it_out(brokers, broker):
     replies = app.control.broadcast("revoke", {"task_id": [other.id, "unknown"]}, reply=True, timeout=0.5)
     assert replies == [{NODE: {"ok": f"tasks {other.id} revoked before they were due"}}]
     assert waiting() == 0
+
+
+def stamped(broker, **stamps):
+    options = {"stamped_headers": list(stamps), **stamps}
+    return app.send_task("try.note", (1,), queue=parked(broker), countdown=3600, **options)
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex")
+def test_revoke_by_stamps_takes_out_what_bears_them(brokers):
+    one, several = stamped("batch", campaign="spring"), stamped("default", campaign=["spring", "summer"], own=1)
+    others = {stamped("default", campaign="autumn").id, stamped("default", own="spring").id}
+    others.add(app.send_task("try.note", (1,), queue=parked("default"), countdown=3600).id)
+    elsewhere = stamped("critical", campaign="winter")
+
+    def left():
+        return {each["request"]["id"] for each in app.control.inspect(timeout=0.5).scheduled()[NODE]}
+
+    with app.on_broker("batch"):
+        app.control.revoke_by_stamped_headers({"campaign": "winter"})
+    assert left() == {one.id, several.id, elsewhere.id, *others}
+    app.control.revoke_by_stamped_headers({"campaign": ["spring", "winter"], "unknown": "spring"})
+    assert left() == others
+    for result in (one, several, elsewhere):
+        with pytest.raises(TaskRevokedError):
+            result.get(timeout=10)
+    replies = app.control.broadcast(
+        "revoke_by_stamped_headers", {"headers": ["campaign=autumn"]}, reply=True, timeout=0.5
+    )
+    assert [list(reply) for reply in replies] == [[NODE]]
+    assert len(left()) == len(others) - 1
+    with state() as client:
+        assert client.hlen("fleet.delayed.stamps") == 1
+
+
+def test_a_purge_empties_queues_and_leaves_what_waits_for_its_time(brokers, start, key):
+    """As with stock Celery, whose workers hold such tasks already; revoke takes them out."""
+    queue = served("default", Pool.PREFORK)
+    late = send("default", key, "late", countdown=3)
+    send("default", key, "at once")
+    purge = [sys.executable, "-m", "celery", "-A", APP, "purge", "-f", "-Q", queue]
+    printed = subprocess.run(purge, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "Purged 1 message" in printed
+    assert waiting() == 1
+    start("default")
+    late.get(timeout=30)
+    assert [value for value, _, _ in delaying.told(key)] == ["late"]
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated setex")
@@ -245,18 +337,20 @@ def test_what_waits_is_counted_by_queue(brokers):
     assert not list(DelayedCollector(app.routing.owners, silent.by_queue).collect())
 
 
-def test_twenty_thousand_that_wait_are_no_burden_to_a_worker(start, key):
-    many = 20_000
-    due = datetime.now(UTC) + timedelta(hours=1)
-    for number in range(many):
-        send("default", key, number, eta=due)
+def test_a_hundred_thousand_that_wait_are_no_burden_to_a_worker(start, key):
+    many = 100_000
+    send("default", key, 0, countdown=3600)
+    [(raw, _)] = app.delays.first(["default"], 1)
+    store_many(Entry.decode(raw), many)
     worker = start("default")
-    assert waiting() == many
+    assert waiting() == many + 1
     for number in range(100):
         send("default", key, number)
     wait_for(lambda: len(delaying.told(key)) == 100, "ordinary tasks to run")
     parent = psutil.Process(worker.process.pid)
-    assert all(process.memory_info().rss < 150e6 for process in (parent, *parent.children()))
+    megabytes = max(process.memory_info().rss / 1e6 for process in (parent, *parent.children()))
+    print(f"{many:,} delayed tasks: at most {megabytes:.0f} MB in a process of the worker")
+    assert megabytes < 150
     assert not any((app.control.inspect([f"{worker.log.name}@test"], timeout=1).scheduled() or {}).values())
 
 
@@ -277,7 +371,7 @@ def test_a_mover_killed_between_publishing_and_noting_it_loses_nothing(brokers, 
     assert twice == (1 if broker == "batch" else 0)
 
 
-@pytest.mark.parametrize("broker", [BROKERS[0], BROKERS[2]])
+@TWO_BROKERS
 def test_workers_killed_while_five_hundred_come_due(start, key, broker):
     """The victims serve another queue, so what they die of is moving alone."""
     others = [start(BROKERS[1], ready=False) for _ in range(2)]
@@ -301,7 +395,7 @@ def test_workers_killed_while_five_hundred_come_due(start, key, broker):
     assert twice <= (len(others) if broker == "batch" else 0)
 
 
-@pytest.mark.parametrize("broker", [BROKERS[0], BROKERS[2]])
+@TWO_BROKERS
 def test_movers_outlive_shared_state_that_stands_still(brokers, broker):
     look = ParkedMessages(app)
     sent = {app.send_task("try.note", (1,), queue=parked(broker), countdown=1.5).id for _ in range(50)}
@@ -347,17 +441,6 @@ def test_a_broker_that_is_down_holds_up_no_other(brokers):
             assert waiting() == 1
     with moving():
         assert look.broker_of(held.id) == "default"
-
-
-def fleet_without(lost: str) -> FleetCelery:
-    """The fleet of the tests, one of whose brokers is not there."""
-
-    def brokers() -> Brokers:
-        there = switchyard_brokers()
-        gone = SecretStr(f"{there[lost].kind}://{NOBODY_LISTENS}/0")
-        return Brokers([Broker(alias, gone if alias == lost else each.url) for alias, each in there.items()])
-
-    return FleetCelery("try", brokers=brokers, queues=QUEUES, tasks=TASKS, home="critical", state=app._state)
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses", "silent"])

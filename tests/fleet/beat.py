@@ -6,14 +6,16 @@ from tests.fleet.app import fleet
 from tests.fleet.tables import BROKERS, parked
 
 BY_THE_CLOCK = "by-the-clock"
-
-app = fleet(include=["tests.fleet.tasks"])
-app.conf.beat_schedule = {
+EVERY_SECONDS = 1.0
+SCHEDULE = {
     f"every second on {broker}": {
         "task": f"try.parked_{broker}",
-        "schedule": 1.0,
+        "schedule": EVERY_SECONDS,
         "args": (BY_THE_CLOCK,),
         "options": {"queue": parked(broker)},
     }
     for broker in BROKERS
 }
+
+app = fleet(include=["tests.fleet.tasks"])
+app.conf.beat_schedule = SCHEDULE

@@ -9,6 +9,7 @@ import sys
 import time
 
 import redis
+from celery.exceptions import Reject
 
 from shared.delays.mover import Mover
 from shared.settings import load_settings
@@ -17,7 +18,7 @@ from tests.fleet.app import app
 
 def results() -> redis.Redis:
     """The database of results: that of shared state is not there in some tests."""
-    return redis.Redis.from_url(load_settings().results_url.get_secret_value())
+    return redis.Redis.from_url(load_settings().results_url.get_secret_value(), socket_timeout=None)
 
 
 @app.task(name="delay.tell", bind=True)
@@ -28,11 +29,45 @@ def tell(self, key, value):
 
 
 @app.task(name="delay.retry", bind=True, max_retries=1)
-def retry(self, key, seconds):
+def retry(self, key, seconds, queue=None):
     tell.run(key, self.request.retries)
     if not self.request.retries:
+        raise self.retry(countdown=seconds, **({"queue": queue} if queue else {}))
+    return self.request.eta
+
+
+@app.task(name="delay.retry_after_a_sign", bind=True, max_retries=1)
+def retry_after_a_sign(self, key, seconds):
+    """Retry, over a connection to shared state that was there before the sign."""
+    app.state.client.ping()
+    tell.run(key, self.request.retries)
+    if not self.request.retries:
+        with results() as client:
+            client.blpop(f"sign:{key}", 60)
         raise self.retry(countdown=seconds)
     return self.request.eta
+
+
+@app.task(name="delay.wait_for_sign", bind=True)
+def wait_for_sign(self, key):
+    tell.run(key, "waits")
+    with results() as client:
+        client.blpop(f"sign:{key}", 120)
+
+
+@app.task(name="delay.give_back", bind=True)
+def give_back(self, key):
+    """Reject the first delivery, and return whether this is another one."""
+    again = self.request.delivery_info["redelivered"]
+    if not again:
+        raise Reject("to another", requeue=True)
+    return again
+
+
+def give_sign(key: str) -> None:
+    """Let the task go on that waits for it."""
+    with results() as client:
+        client.rpush(f"sign:{key}", 1)
 
 
 def told(key: str) -> list[tuple]:
