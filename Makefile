@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test test-unit test-contract test-containers test-faults test-upstream test-chaos bench check lock clean brokers
+.PHONY: help venv demo up down status test test-unit test-contract test-guide guide-table test-containers test-faults test-upstream test-chaos bench check lock clean brokers servers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,17 +28,23 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-dev brokers ## Run all tests, against real brokers, two at a time
+test: $(STAMP)-dev servers ## Run all tests, against real brokers, two at a time
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"
 
-test-contract: $(STAMP)-dev brokers ## Run the contract suite on the installed brokers, then on those of compose.yaml
+test-contract: $(STAMP)-dev servers ## Run the contract suite on the installed brokers, then on those of compose.yaml
 	@$(BIN)/python -m pytest tests/contract --servers=local
 	@$(BIN)/python -m pytest tests/contract --servers=containers
 
-test-faults: $(STAMP)-dev brokers ## Kill, freeze and cut off workers and servers; send them rubbish
+test-guide: $(STAMP)-dev servers ## Follow every page of docs/guide, block by block
+	@$(BIN)/python -m pytest tests/guide
+
+guide-table: $(STAMP)-dev servers ## Run the tests of every concept, and write the table of docs/guide from them
+	@$(BIN)/python -m pytest tests/unit tests/contract tests/faults tests/guide tests/acceptance -m concept --write-guide-table
+
+test-faults: $(STAMP)-dev servers ## Kill, freeze and cut off workers and servers; send them rubbish
 	@$(BIN)/python -m pytest tests/faults --numprocesses 3 --dist loadfile
 
 test-containers: $(STAMP)-dev ## Run the fleet of compose.yaml through its tests, and print how long that took
@@ -71,6 +77,9 @@ clean: ## Remove the virtual environment and all caches; what the fleet wrote st
 
 brokers:
 	@deploy/local/get-brokers
+
+servers:
+	@deploy/local/get-servers redis rabbitmq postgresql memcached
 
 $(STAMP)-%: requirements/%.txt pyproject.toml
 	@deploy/local/make-venv $(PYTHON) $(VENV) $<
