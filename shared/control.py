@@ -45,7 +45,8 @@ class FleetControl(Control):
     """Celery's remote control (``revoke``, ``inspect``, ``rate_limit``, ``ping`` …) over every broker at once.
 
     A connection that is handed in, or ``app.on_broker(alias)``, keeps a command to one broker.  Tasks that wait for
-    their time in shared state are revoked and listed as well, see ``shared.delays.remote``.
+    their time in shared state are revoked and listed as well, see ``shared.delays.remote``.  ``purge`` leaves them, as
+    it leaves those that a worker of stock Celery holds for later.
     """
 
     app: FleetCelery

@@ -14,7 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from shared.brokers import BrokerKind
+from amqp.exceptions import ChannelError
+
+from shared.brokers import Broker, BrokerKind
+from shared.producers import PublishFailed
 from shared.queues import DEAD_LETTERS
 from shared.transports.claims import DEAD
 
@@ -36,6 +39,8 @@ class Reason(StrEnum):
     """Its values are not those of a task: no id, no arguments, a time limit that is no number."""
     POISON = "poison"
     """Its task took the process with it as often as the queue table allows."""
+    REFUSED = "refused"
+    """It had waited for its time, and its broker did not take it then, as often as it was tried."""
     DROPPED_BY_BROKER = "dropped by the broker"
     """RabbitMQ itself took it out, after too many deliveries or at the end of its lifetime; the headers say more."""
 
@@ -96,11 +101,15 @@ class DeadLetter:
 
     @classmethod
     def loads(cls, kept: bytes | str) -> Self:
-        """Return a dead letter from what is kept."""
-        fields = json.loads(kept)
-        body, encoding = fields.pop("body"), fields.pop("body_encoding")
-        content = base64.b64decode(body) if encoding == "base64" else body.encode()
-        return cls(**{**fields, "reason": Reason(fields["reason"]), "body": content})
+        """Return a dead letter from what is kept; what is none comes as an undecodable one."""
+        try:
+            fields = json.loads(kept)
+            body, encoding = fields.pop("body"), fields.pop("body_encoding")
+            content = base64.b64decode(body) if encoding == "base64" else body.encode()
+            return cls(**{**fields, "reason": Reason(fields["reason"]), "body": content})
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            detail = f"It lay among the dead letters and is none: {type(error).__name__}"
+            return cls(queue=DEAD, reason=Reason.UNDECODABLE, detail=detail, body=as_bytes(kept))
 
 
 def unreadable_letter(payload: bytes, *, queue: str, reason: Reason, detail: str) -> bytes:
@@ -128,19 +137,42 @@ def bury(app: FleetCelery, message: Any, letter: DeadLetter) -> None:
         message.channel.bury(message.delivery_tag, letter.dumps())
         message._state = "ACK"  # noqa: SLF001 - kombu has no other way to say that it is settled
         return
-    with app.amqp.pools[app.broker].acquire(block=True) as producer:
+    keep(app, app.broker, letter)
+    type(message).ack(message)
+
+
+def keep(app: FleetCelery, broker: Broker, letter: DeadLetter) -> None:
+    """Keep a dead letter on a broker.
+
+    Raises:
+        Exception: Whatever the broker's client raises; it may be kept all the same.
+    """
+    if broker.kind is BrokerKind.REDIS:
+        with app.amqp.pools[broker].acquire(block=True) as producer, producer.channel.conn_or_acquire() as client:
+            client.lpush(DEAD, letter.dumps())
+        return
+    try:
+        _publish(app, broker, letter)
+    except PublishFailed as error:
+        if not isinstance(error.__cause__, ChannelError):
+            raise
+        _publish(app, broker, letter)  # the queue was gone, and is declared now
+
+
+def _publish(app: FleetCelery, broker: Broker, letter: DeadLetter) -> None:
+    with app.amqp.pools[broker].acquire(block=True) as producer:
         producer.publish(
             letter.dumps(),
             exchange="",
             routing_key=DEAD,
             declare=[DEAD_LETTERS],
+            mandatory=True,
             content_type=CONTENT_TYPE,
             content_encoding="utf-8",
             delivery_mode=2,
             retry=True,
             retry_policy=app.conf.task_publish_retry_policy,
         )
-    type(message).ack(message)
 
 
 def dead_letters(app: FleetCelery, broker: str) -> Iterator[DeadLetter]:

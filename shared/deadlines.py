@@ -21,6 +21,19 @@ def at_most(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+@contextmanager
+def time_out() -> Iterator[None]:
+    """Let a ``with`` block have no deadline; that of the block around it is put off by the time that this one takes."""
+    outer, started = _deadline.get(), monotonic()
+    token = _deadline.set(None)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+        if outer is not None:
+            _deadline.set(outer + monotonic() - started)
+
+
 def has_deadline() -> bool:
     """Tell whether there is a deadline here."""
     return _deadline.get() is not None

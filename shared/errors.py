@@ -5,13 +5,17 @@
     FleetError
     ├── ConfigurationError            nothing was sent
     │   ├── InvalidSettings           a value in the environment does not fit
+    │   ├── InvalidResultStore        a URL that leads to no result store
     │   ├── InvalidTable              a table of brokers, queues or tasks contradicts itself
     │   ├── UnknownSetting            a Celery setting that does not exist
     │   └── MixedBrokers              one worker was asked to serve queues of two brokers
+    ├── ResultStoreOutOfReach         it does not answer who asks what became of a task
+    ├── ResultUnavailable             a large result can't be read from storage here
     ├── LostAfterAcknowledgement      the failure of a task that died when its message was acknowledged already
     ├── DeadLettered                  a message was taken out of circulation, and is kept as a dead letter
     │   ├── BadMessage                it is not that of a task
-    │   └── PoisonTask                its task took its process with it too often
+    │   ├── PoisonTask                its task took its process with it too often
+    │   └── Undeliverable             its broker did not take it when its time had come
     └── PublishError                  has ``sent``: "no" or "unknown"
         ├── PublishFailed             the broker did not take the message in time (shared.producers)
         ├── UnknownName               nothing was sent
@@ -64,6 +68,10 @@ class InvalidSettings(ConfigurationError):
     """A value in the environment does not fit its setting."""
 
 
+class InvalidResultStore(ConfigurationError):
+    """A URL leads to no result store; the message says how it is spelt, and shows nothing of it."""
+
+
 class InvalidTable(ConfigurationError):
     """A table of brokers, queues or tasks contradicts itself."""
 
@@ -81,6 +89,14 @@ class MixedBrokers(ConfigurationError):
     """One worker was asked to serve queues of more than one broker."""
 
 
+class ResultStoreOutOfReach(FleetError):
+    """The result store does not answer; what became of a task can be asked again when it does."""
+
+
+class ResultUnavailable(FleetError):
+    """A large result can't be read: it has expired, or this process does not see the storage that it lies in."""
+
+
 class LostAfterAcknowledgement(FleetError):
     """A task was acknowledged before it was done, and died; nobody runs it again.  Stored as its failure."""
 
@@ -95,6 +111,10 @@ class BadMessage(DeadLettered):
 
 class PoisonTask(DeadLettered):
     """A task took its process with it as often as its queue allows; it is not tried again."""
+
+
+class Undeliverable(DeadLettered):
+    """A delayed message was refused by its broker when it was due, as often as it was tried; it never ran."""
 
 
 class PublishError(FleetError):

@@ -33,6 +33,10 @@ ENFORCE_SOFT_LIMITS = frozenset({Pool.PREFORK, Pool.GEVENT, Pool.SOLO})
 """Nothing interrupts a thread that waits."""
 ENFORCE_HARD_LIMITS = frozenset({Pool.PREFORK})
 """Only a child process can be killed."""
+GRACE_WITHOUT_LIMIT_SECONDS = 60.0
+"""The grace period of work without a hard time limit: mail, whose every step the SMTP timeout bounds."""
+AFTER_GRACE_SECONDS = 15.0
+"""What a worker needs at most beyond its grace period, to give work back and to end; then it may be killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,11 @@ class QueueSpec:
     def name(self) -> str:
         """The name of the queue."""
         return str(self.queue.name)
+
+    @property
+    def grace(self) -> float:
+        """Seconds that running work gets to end when its worker is asked to: as long as its hard time limit lets it."""
+        return self.time_limit or GRACE_WITHOUT_LIMIT_SECONDS
 
     def unenforceable(self, soft: float | None, hard: float | None) -> str | None:
         """Say which of two time limits, in seconds, the pool of this queue can't enforce, if there is one."""

@@ -12,6 +12,8 @@ from shared.errors import ConfigurationError
 
 ANSWER_WITHIN_SECONDS = 4.0
 """A publish has five seconds in all; its part of shared state may take no longer than this."""
+MOST_CONNECTIONS = 20
+"""Of one process; whoever comes when all are in use waits for one, as greenlets do by the hundred."""
 
 StateUrl = SecretStr | Callable[[], SecretStr]
 
@@ -53,9 +55,12 @@ class State:
         if self._url is None:
             raise ConfigurationError("This needs shared state: give FleetCelery state=, the URL of a Redis database.")
         url = self._url() if callable(self._url) else self._url
-        return redis.Redis.from_url(
+        pool = redis.BlockingConnectionPool.from_url(  # in which any number of greenlets take turns
             url.get_secret_value(),
+            max_connections=MOST_CONNECTIONS,
+            timeout=ANSWER_WITHIN_SECONDS,
             socket_timeout=ANSWER_WITHIN_SECONDS,
             socket_connect_timeout=ANSWER_WITHIN_SECONDS,
             socket_keepalive=True,
         )
+        return redis.Redis.from_pool(pool)

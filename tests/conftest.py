@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.brokers", "tests.fixtures.ledger", "tests.fixtures.postgres"]
+pytest_plugins = [
+    "tests.fixtures.brokers",
+    "tests.fixtures.ledger",
+    "tests.fixtures.memcached",
+    "tests.fixtures.postgres",
+    "tests.fixtures.stores",
+    "tests.guide.table",
+]
 
-NEED_SERVERS = ("contract", "faults", "integration", "acceptance")
+NEED_SERVERS = ("contract", "faults", "guide", "integration", "acceptance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.community.redis import RedisContainer
+from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import ExecWaitStrategy, LogMessageWaitStrategy
 
@@ -134,14 +135,15 @@ def postgres_container() -> Iterator[PostgresServer]:
 
 
 def prepare(*names: str) -> None:
-    """See that a container engine has images, and pull those that it lacks.
+    """See that a container engine has images, and pull those that it lacks; that of the watchdog is one of them.
 
     Raises:
         NoContainers: There is no engine, or an image can't be had.
     """
     require_engine()
+    watchdog = () if testcontainers_config.ryuk_disabled else (testcontainers_config.ryuk_image,)
     with closing(docker.from_env()) as client:
-        for name in names:
+        for name in (*names, *watchdog):
             try:
                 client.images.get(name)
             except ImageNotFound:

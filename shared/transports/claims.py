@@ -18,10 +18,14 @@ at ``maxmemory``, and refuses one that has not.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import redis
+
+logger = logging.getLogger(__name__)
 
 HELD = "fleet.held"
 LEASES = "fleet.leases"
@@ -37,10 +41,12 @@ CLAIM = (
     NOW
     + """
 local count, limit, due = 0, tonumber(ARGV[1]), now + ARGV[4]
-local answer, held, leases = {}, {}, {}
+local answer, held, leases, refused = {}, {}, {}, nil
 for i = 3, #KEYS do
   local found = redis.pcall('RPOP', KEYS[i], limit - count)
-  if type(found) == 'table' and not found.err then
+  if type(found) == 'table' and found.err then
+    refused = KEYS[i] .. ': ' .. found.err
+  elseif type(found) == 'table' then
     for _, message in ipairs(found) do
       local id = ARGV[2] .. (ARGV[3] + count)
       count = count + 1
@@ -60,12 +66,14 @@ if count > 0 then
   redis.call('ZADD', KEYS[2], unpack(leases))
 else
   redis.call('EXISTS', unpack(KEYS, 3))
+  answer[1] = refused
 end
 return answer
 """
 )
-"""Takes up to ARGV[1] messages, from the first list that has some.  The ``EXISTS`` of a vain one makes the server
-tell this connection, once, when any of the lists changes (``CLIENT TRACKING``): whoever publishes, it wakes us."""
+"""Takes up to ARGV[1] messages, from the first list that has some.  Where there are none and a list can't be read (it
+is none, the account may not), the answer is that alone.  The ``EXISTS`` of a vain one makes the server tell this
+connection, once, when any of the lists changes (``CLIENT TRACKING``): whoever publishes, it wakes us."""
 
 SETTLE = """
 redis.call('ZREM', KEYS[2], unpack(ARGV))
@@ -75,7 +83,8 @@ return redis.call('HDEL', KEYS[1], unpack(ARGV))
 GIVE_BACK = (
     NOW
     + """
-local given = 0
+redis.call('ZREM', KEYS[2], '')
+local given, refused = 0, nil
 for i = 2, #ARGV, 2 do
   local id, changed = ARGV[i], ARGV[i + 1]
   local expired = true
@@ -84,19 +93,27 @@ for i = 2, #ARGV, 2 do
     expired = not due or tonumber(due) <= now
   end
   local entry = expired and redis.call('HGET', KEYS[1], id)
-  if expired then redis.call('ZREM', KEYS[2], id) end
+  local pushed = nil
   if entry then
-    redis.call('HDEL', KEYS[1], id)
     local cut = string.find(entry, '\\n', 1, true)
     local push = ARGV[1] == 'back' and 'LPUSH' or 'RPUSH'
-    redis.call(push, string.sub(entry, 1, cut - 1), changed ~= '' and changed or string.sub(entry, cut + 1))
-    given = given + 1
+    local message = changed ~= '' and changed or string.sub(entry, cut + 1)
+    pushed = redis.pcall(push, string.sub(entry, 1, cut - 1), message)
+  end
+  if type(pushed) == 'table' and pushed.err then
+    refused = pushed
+  elseif expired then
+    redis.call('ZREM', KEYS[2], id)
+    given = given + redis.call('HDEL', KEYS[1], id)
   end
 end
-return given
+return refused or given
 """
 )
-"""ARGV[1]: ``front`` (next to be taken), ``back``, or ``expired`` (front, and only if the lease has run out)."""
+"""ARGV[1]: ``front`` (next to be taken), ``back``, or ``expired`` (front, and only if the lease has run out).
+
+What can't be put into its list (it is none, the account may not) stays held, and the error is the answer.
+"""
 
 RENEW = (
     NOW
@@ -119,8 +136,13 @@ EXPIRED = (
     + """
 redis.call('ZREM', KEYS[2], '')
 local watch = redis.call('HMGET', KEYS[3], 'since', 'last')
-local since = tonumber(watch[1])
-if not since or now - tonumber(watch[2]) > tonumber(ARGV[3]) then since = now end
+local since, last = tonumber(watch[1]), tonumber(watch[2])
+if last and now < last then
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + ARGV[2], '+inf')) do
+    redis.call('ZADD', KEYS[2], 'XX', now + ARGV[2], id)
+  end
+end
+if not since or now < last or now - last > tonumber(ARGV[3]) then since = now end
 redis.call('HSET', KEYS[3], 'since', since, 'last', now)
 local answer = {}
 if now - since < tonumber(ARGV[2]) then return answer end
@@ -132,7 +154,8 @@ return answer
 """
 )
 """The server must have been watched for the length of a lease (ARGV[2], seconds) without a gap of ARGV[3] seconds,
-by whichever processes: after an outage all leases have run out, and holders must have the time to renew them."""
+by whichever processes: after an outage all leases have run out, and holders must have the time to renew them.  When
+its clock was set back, leases that would run far into the future are cut to their length."""
 
 BURY = """
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -230,11 +253,20 @@ def claim_arguments(
 
 
 def read_claims(answer: Sequence[bytes]) -> list[Claim]:
-    """Return what the script ``CLAIM`` answered."""
+    """Return what the script ``CLAIM`` answered, having logged what it could not read."""
+    if len(answer) == 1:
+        complain(answer[0].decode(errors="replace"))
+        return []
     return [
         Claim(identity.decode(), source.decode(), payload)
         for identity, source, payload in zip(answer[::3], answer[1::3], answer[2::3], strict=True)
     ]
+
+
+@cache
+def complain(refused: str) -> None:
+    """Log, once in a process, that a list can't be read; its messages wait for as long as that lasts."""
+    logger.error("Nothing can be taken out of %s", refused)
 
 
 def parts(fields: Sequence[Any]) -> Iterable[Sequence[Any]]:

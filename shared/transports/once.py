@@ -16,11 +16,13 @@ SETTLED_SECONDS = 600
 """How long one is known that is noted as published: a process that stood still may wake and try."""
 
 PUT_ONCE = """
-if redis.call('HSETNX', KEYS[1], KEYS[2], 1) == 0 then return 0 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+if redis.call('HEXISTS', KEYS[1], KEYS[2]) == 1 then return 0 end
 redis.call('LPUSH', KEYS[2], ARGV[1])
+redis.call('HSET', KEYS[1], KEYS[2], 1)
+redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """
+"""The message comes first: when it is refused, for its key is no list, nothing may say that it is there."""
 
 _identity: ContextVar[str | None] = ContextVar("identity", default=None)
 
@@ -42,6 +44,16 @@ def settle(channel: Any, identities: Sequence[str]) -> None:
         for identity in identities:
             pipeline.expire(f"{MARKER}{identity}", SETTLED_SECONDS)
         pipeline.execute()
+
+
+def try_to_write(channel: Any) -> None:
+    """Write what a marker is, and nobody looks for.
+
+    Raises:
+        redis.RedisError: The server takes no messages either.
+    """
+    with channel.conn_or_acquire() as client:
+        client.set(f"{MARKER}probe", 1, ex=1)
 
 
 class PutOnce:

@@ -6,7 +6,6 @@ for a limited time; a connection on which nothing arrives is noticed within some
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -14,20 +13,17 @@ from typing import Any
 
 from amqp import spec
 from amqp.exceptions import ConnectionForced, MessageNacked, RecoverableConnectionError
-from amqp.transport import SSLTransport as TLSStream
-from amqp.transport import TCPTransport as TCPStream
 from kombu.transport import pyamqp
 
 from shared.deadlines import at_most, time_left
 from shared.handover import message_leaves
-from shared.transports.dialing import dial
+from shared.transports.confirmations import PublishesTogether
+from shared.transports.streams import CLOSE_WITHIN_SECONDS, BoundedTCPStream, BoundedTLSStream
 from shared.transports.unreadable import tolerant_frame_handler
 
 ANSWER_WITHIN_SECONDS = 5.0
 """How long the server may take to answer a question; after that the connection counts as broken, and is dropped."""
 CONNECT_WITHIN_SECONDS = 4.0
-CLOSE_WITHIN_SECONDS = 1.0
-"""How long a connection or channel that is closed waits for the server to agree."""
 TRANSIENT = 1
 """The ``delivery_mode`` of a message that a restart of the server loses."""
 SILENCE_IN_HEARTBEATS = 1.2
@@ -44,7 +40,7 @@ class Blocked(TimeoutError):
         super().__init__("RabbitMQ takes no messages, for lack of memory or disk (see its log)")
 
 
-class Channel(pyamqp.Channel):
+class Channel(PublishesTogether, pyamqp.Channel):
     """Confirms every publish, and waits for answers for a limited time."""
 
     _confirm_selected: bool
@@ -66,7 +62,7 @@ class Channel(pyamqp.Channel):
         timeout: float | None = None,
         confirm_timeout: float | None = None,
     ) -> None:
-        """Publish a message and wait until the server has it.
+        """Publish a message and wait until the server has it; of those published ``together``, nobody waits for each.
 
         A transient message that need not reach a queue (events, remote control) may be lost by its own declaration:
         nobody waits for it, least of all the loop of a worker.
@@ -90,13 +86,20 @@ class Channel(pyamqp.Channel):
             self.confirm_select()
             self._confirm_selected = True
             self._published = 0
-        self.connection.wait_until_unblocked()
-        self._returned = None
+        if waits:
+            self.connection.wait_until_unblocked()
+        elif self.connection.takes_nothing():
+            return
+        if self._together is None:
+            self._returned = None
         with self.connection.transport.having_timeout(time_left(timeout or ANSWER_WITHIN_SECONDS)):
             message_leaves()
             self.send_method(spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, immediate), message)
         self._published += 1
         if not waits:
+            return
+        if self._together is not None:
+            self._together.tags.add(self._published)
             return
         with at_most(confirm_timeout or timeout or ANSWER_WITHIN_SECONDS):
             self._wait_for_confirmation()
@@ -124,14 +127,18 @@ class Channel(pyamqp.Channel):
                 settled.append(method)
 
         while not settled:
-            try:
-                self.wait([spec.Basic.Ack, spec.Basic.Nack], callback=note)
-            except TimeoutError:
-                if self.connection and self.connection.blocked:
-                    raise Blocked from None
-                raise
+            self._wait_for_settling(note)
         if spec.Basic.Nack in settled:
             raise MessageNacked("RabbitMQ could not take the message")
+
+    def _wait_for_settling(self, callback: Any = None) -> None:
+        """Wait until the server says of a message that it has it, or can't take it."""
+        try:
+            self.wait([spec.Basic.Ack, spec.Basic.Nack], callback=callback)
+        except TimeoutError:
+            if self.connection and self.connection.blocked:
+                raise Blocked from None
+            raise
 
     def _raise_returned(self) -> None:
         if self._returned is not None:
@@ -205,6 +212,16 @@ class Connection(pyamqp.Connection):
         with at_most(CLOSE_WITHIN_SECONDS):
             return super().close(*args, **kwargs)
 
+    def takes_nothing(self) -> bool:
+        """Read what the server has said meanwhile; tell whether it takes no messages now.
+
+        Raises:
+            OSError: The connection is gone.
+        """
+        while self._read_what_is_there():
+            pass
+        return self.blocked
+
     def wait_until_unblocked(self) -> None:
         """Read what the server has said meanwhile, and wait while it takes no messages.
 
@@ -254,26 +271,6 @@ class Connection(pyamqp.Connection):
         return super()._on_unblocked()
 
 
-class BoundedTCPStream(TCPStream):
-    """py-amqp's socket, connected within the deadline of the caller."""
-
-    def _connect(self, host: str, port: int, timeout: float | None) -> None:
-        self.sock = dial(host, port, timeout, _leave_as_it_is)
-
-
-class BoundedTLSStream(TLSStream):
-    """The same over TLS."""
-
-    def _connect(self, host: str, port: int, timeout: float | None) -> None:
-        self.sock = dial(host, port, timeout, _leave_as_it_is)
-        self.connect_timeout = time_left(timeout)  # for the handshake
-
-    def _shutdown_transport(self) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(CLOSE_WITHIN_SECONDS)  # a frozen server never answers the goodbye of TLS
-        super()._shutdown_transport()
-
-
 class Transport(pyamqp.Transport):
     """Chosen by ``FleetCelery`` for every ``amqp://`` broker."""
 
@@ -282,7 +279,3 @@ class Transport(pyamqp.Transport):
 
 class TLSTransport(Transport, pyamqp.SSLTransport):
     """Chosen by ``FleetCelery`` for every ``amqps://`` broker."""
-
-
-def _leave_as_it_is(_: socket.socket) -> None:
-    pass

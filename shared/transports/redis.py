@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -18,90 +18,34 @@ from uuid import uuid4
 import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
-from kombu.utils.json import dumps, loads
+from kombu.utils.json import loads
 from kombu.utils.objects import cached_property
 
 from shared.dead_letters import Reason, unreadable_letter
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.transports.claims import CLAIM, Claim, Claims, claim_arguments, read_claims
-from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper, mark_redelivered
+from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper
 from shared.transports.once import PutOnce
 from shared.transports.redis_connections import BoundedPublishing
+from shared.transports.redis_poller import Poller
+from shared.transports.redis_qos import Message, QoS
 
 logger = logging.getLogger(__name__)
 
-ASK_AGAIN_SECONDS = 3.0
+ASK_AGAIN_SECONDS = 1.0
 """How long a connection waits for the server to tell of a message before it asks all the same."""
 ANSWER_WITHIN_SECONDS = 3.0
-"""A connection on which a claim is not answered in this time is broken."""
-LOOK_FOR_ROOM_SECONDS = 0.005
+"""A connection on which a claim is not answered in this time is broken.
+
+One that is half-open is so noticed within six seconds, or nine where the loop waits in vain for something else first;
+a worker consumes again within ten.
+"""
+GIVE_UP_AFTER_SECONDS = 1.0
+"""How long a connection that is closed waits for the answer to its last claim; its leases run out otherwise."""
 MOST_AT_ONCE = 64
 """Messages in one claim; a loop that gets more at once leaves its other work waiting."""
 NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error)
 """What decoding raises on bytes that kombu did not write."""
-
-
-class QoS(virtual.QoS):
-    """What a channel holds, within its prefetch window."""
-
-    channel: Channel
-    last_ack_settled = True
-    """Whether the last acknowledgement came while the message was still held."""
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Note a delivery; Redis knows of it since it was claimed."""
-        super().append(message, delivery_tag)
-        self.channel.leases.hold(delivery_tag)
-
-    def ack(self, delivery_tag: str) -> None:
-        """Remove a message for good; one whose lease was lost is another holder's, and stays."""
-        with self._noticing():
-            self._forget(delivery_tag)  # first, or its lease might be renewed after it was settled, and count as lost
-        self.last_ack_settled = bool(self.channel.claims.settle(delivery_tag))
-        self.channel.use_room()
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Remove a message for good, or put it back behind the others, marked as redelivered."""
-        with self._noticing():
-            if requeue:
-                self.channel.claims.give_back([(delivery_tag, self._marked(delivery_tag))], where="back")
-            else:
-                self.channel.claims.settle(delivery_tag)
-        self._forget(delivery_tag)
-        self.channel.use_room()
-
-    def restore_unacked(self) -> None:
-        """Put everything back that is held, in front and in its old order."""
-        self._flush()
-        held = list(self._delivered)
-        self.channel.claims.give_back([(tag, b"") for tag in reversed(held)], where="front")
-        for tag in held:
-            self.channel.leases.let_go(tag)
-        self._delivered.clear()
-
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: leases are watched by a thread."""
-
-    @contextmanager
-    def _noticing(self) -> Iterator[None]:
-        """Have the loop connect anew after an error that its caller may swallow.
-
-        It would not find out by itself: while it holds as much as it may, it reads nothing.
-        """
-        try:
-            yield
-        except self.channel.connection_errors as error:
-            if self.channel.connection is not None:  # it is closed otherwise
-                self.channel.connection.cycle.broken = error
-            raise
-
-    def _forget(self, delivery_tag: str) -> None:
-        self.channel.leases.let_go(delivery_tag)
-        super().ack(delivery_tag)
-
-    def _marked(self, delivery_tag: str) -> bytes:
-        message = self._delivered[delivery_tag]._raw  # noqa: SLF001 - as it came
-        return str(dumps(mark_redelivered(message))).encode()
 
 
 class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
@@ -112,6 +56,7 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
     """
 
     QoS = QoS
+    Message = Message
     priority_steps = tuple(range(MOST_URGENT, LEAST_URGENT - 1, -1))
     lease_seconds = LEASE_SECONDS
     from_transport_options = (*kombu_redis.Channel.from_transport_options, "lease_seconds")
@@ -135,14 +80,17 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
         """The claims in this channel's database."""
         return Claims(self._create_client())
 
-    def separate_client(self) -> redis.Redis:
-        """Return a client whose connections nothing else uses; whoever gets it closes it."""
-        client: redis.Redis = self.Client.from_pool(self._get_pool())
-        return client
+    def separate_clients(self) -> Callable[[], redis.Redis]:
+        """Return what makes clients whose connections nothing else uses, also when this channel is closed.
+
+        Whoever makes one closes it.
+        """
+        client_class, parameters = self.Client, self._connparams()
+        return lambda: client_class.from_pool(redis.ConnectionPool(**parameters))
 
     @property
     def leases(self) -> LeaseKeeper:
-        """What renews the leases of this connection's claims; it outlives the channel, as late acknowledgements do."""
+        """What renews the leases of this process's claims; it outlives the channel, as late acknowledgements do."""
         if self._keeper is None:
             self._keeper = self.connection.leases_of(self)
         return self._keeper
@@ -172,10 +120,31 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Take one message, if there is one."""
+        if not no_ack:
+            self.leases.start()
         message = super().basic_get(queue, no_ack=no_ack, **kwargs)
         if message is not None and no_ack:
             self.claims.settle(message.delivery_tag)
         return message
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the bindings of queues that expire; called every few seconds in the loop, which must not wait twice."""
+        if self.connection.cycle.broken is None:
+            with self.noticing():
+                super().maybe_refresh_binding_expiry()
+
+    @contextmanager
+    def noticing(self) -> Iterator[None]:
+        """Have the loop connect anew after an error that its caller may swallow.
+
+        It would not find out by itself: while it holds as much as it may, it reads nothing.
+        """
+        try:
+            yield
+        except self.connection_errors as error:
+            if self.connection is not None:  # it is closed otherwise
+                self.connection.cycle.broken = error
+            raise
 
     def look_after_claim(self) -> None:
         """Ask again where the last question is stale; called at each turn of the loop.
@@ -238,8 +207,8 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
             self._read(push_request=True)
             self._brpop_start()
             raise kombu_redis.Empty
-        answer = self._read()
-        if not answer:
+        claims = read_claims(self._read())
+        if not claims:
             self._told = False  # it tells us when there is something
             if self.client.connection.can_read(timeout=0):
                 # What it told came with the answer, and the poller sees no more of it.
@@ -247,7 +216,7 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
                 self._brpop_start()
             raise kombu_redis.Empty
         self._in_poll = None
-        self._deliver_all(read_claims(answer))
+        self._deliver_all(claims)
         return True
 
     def _read(self, **options: Any) -> Any:
@@ -264,6 +233,8 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
             raise
 
     def _deliver_all(self, claims: list[Claim]) -> None:
+        for claim in claims:
+            self.leases.hold(claim.id)  # the loop may do other work before it has handed over the last
         waiting = list(reversed(claims))
         self._delivering = True
         try:
@@ -273,19 +244,27 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
         finally:
             self._delivering = False
             if waiting:
-                self.claims.give_back([(claim.id, b"") for claim in waiting], where="front")
+                self._put_back(waiting)
+
+    def _put_back(self, claims: list[Claim]) -> None:
+        """Give back what was not delivered, in front."""
+        for claim in claims:
+            self.leases.let_go(claim.id)
+        self.claims.give_back([(claim.id, b"") for claim in claims], where="front")
 
     def _deliver_one(self, claim: Claim) -> None:
         queue = claim.source.rsplit(self.sep, 1)[0]
         self._queue_cycle.rotate(queue)
         if queue not in self.connection._callbacks:  # noqa: SLF001 - cancelled while the claim was under way
-            self.claims.give_back([(claim.id, b"")], where="front")
+            self._put_back([claim])
             return
         message = self._message(claim, queue)
         if message is None:
+            self.leases.let_go(claim.id)
             return
         self.connection._deliver(message, queue)  # noqa: SLF001 - as kombu's own channel does
         if claim.id not in self.qos._delivered:  # noqa: SLF001 - a consumer that wants no acknowledgements
+            self.leases.let_go(claim.id)
             self.claims.settle(claim.id)
 
     def _message(self, claim: Claim, queue: str) -> dict[str, Any] | None:
@@ -310,25 +289,35 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
         if not self._told:
             return
         try:
-            connection.socket_timeout = 1.0
-            self.claims.give_back(
-                [(claim.id, b"") for claim in reversed(read_claims(connection.read_response(disable_decoding=True)))],
-                where="front",
-            )
+            # An argument of read_response would no longer count once something was told.
+            connection.update_current_socket_timeout(GIVE_UP_AFTER_SECONDS)
+            answer = connection.read_response(disable_decoding=True)
+            self.claims.give_back([(claim.id, b"") for claim in reversed(read_claims(answer))], where="front")
         except (redis.RedisError, OSError):
             connection.disconnect()
 
     def _get(self, queue: str) -> Any:
         sources = [self._q_for_pri(queue, step) for step in self.priority_steps]
-        while claims := self.claims.claim(sources, 1, self._owner, self._claimed, self.lease_seconds):
-            self._claimed += 1
+        while True:
+            self._claimed += 1  # before it is asked: one that is carried out and answered too late has used its id
+            claims = self.claims.claim(sources, 1, self._owner, self._claimed, self.lease_seconds)
+            if not claims:
+                raise kombu_redis.Empty
             message = self._message(claims[0], queue)
             if message is not None:
                 return message
-        raise kombu_redis.Empty
 
-    def _restore(self, message: Any, leftmost: bool = False) -> None:
-        self.claims.give_back([(message.delivery_tag, b"")], where="back" if leftmost else "front")
+    def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:
+        """Return a pool in which greenlets wait for one of its connections; kombu's own raises when all are in use."""
+        pool: redis.ConnectionPool = super()._get_pool(asynchronous)
+        if asynchronous:
+            return pool
+        return redis.BlockingConnectionPool(  # type: ignore[no-untyped-call]
+            max_connections=self.max_connections,
+            timeout=ANSWER_WITHIN_SECONDS,
+            connection_class=pool.connection_class,
+            **pool.connection_kwargs,
+        )
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         parameters = super()._connparams(asynchronous)
@@ -351,36 +340,6 @@ def listen_for_changes(connection: Any) -> None:
     connection.claim_script = connection.read_response()
 
 
-class Poller(kombu_redis.MultiChannelPoller):
-    """kombu's poller, which sees to it that no claim is forgotten."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.turned = time.monotonic()
-        """When the loop last came by."""
-        self.broken: Exception | None = None
-        """What went wrong on the connection beside the loop."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether a loop without a hub waits for something to read, and looks after nothing meanwhile."""
-        return bool(self._in_protected_read)
-
-    def on_poll_start(self) -> None:
-        """Send claims where there is room for messages.
-
-        Raises:
-            redis.ConnectionError: The connection has turned out to be broken.
-        """
-        self.turned = time.monotonic()
-        broken, self.broken = self.broken, None
-        if broken is not None and self._channels:  # the loop comes by here also when the connection is closed
-            raise broken
-        super().on_poll_start()
-        for channel in list(self._channels):
-            channel.look_after_claim()
-
-
 class Transport(kombu_redis.Transport):
     """Chosen by ``FleetCelery`` for every ``redis://`` broker."""
 
@@ -394,13 +353,17 @@ class Transport(kombu_redis.Transport):
     def leases_of(self, channel: Any) -> LeaseKeeper:
         """Return the one keeper of leases of this connection."""
         if self._leases is None:
-            self._leases = LeaseKeeper(channel.separate_client, channel.lease_seconds, self.turns)
+            self._leases = LeaseKeeper(channel.separate_clients(), channel.lease_seconds, self.turns)
         return self._leases
 
     @property
     def leases(self) -> LeaseKeeper | None:
-        """The keeper of leases, once something consumes."""
+        """The keeper of leases, once something consumes; a worker sets that of its last connection."""
         return self._leases
+
+    @leases.setter
+    def leases(self, keeper: LeaseKeeper) -> None:
+        self._leases = keeper
 
     def turns(self) -> bool:
         """Tell whether the loop of this process has turned lately."""
@@ -411,5 +374,5 @@ class Transport(kombu_redis.Transport):
         try:
             super().close_connection(connection)
         finally:  # what could not be given back is given away when its lease runs out
-            if self._leases is not None:
+            if self._leases is not None and not self._leases.outlives_connections:
                 self._leases.end()

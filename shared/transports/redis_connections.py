@@ -14,9 +14,10 @@ from shared.transports.dialing import dial
 
 
 class BoundedConnection(redis.Connection):
-    """redis-py's connection; under a deadline it waits for nothing longer than that allows.
+    """redis-py's connection; under a deadline it waits for an answer exactly as long as that allows.
 
-    Without one its own time limits hold.
+    Without one its own time limits hold.  They are those of a worker, which connects anew when Redis is silent; a
+    publisher would only have to report a message as unknown that arrives a little later.
     """
 
     _sock: Any
@@ -42,14 +43,14 @@ class BoundedConnection(redis.Connection):
         if not has_deadline():
             super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
             return
-        self._sock.settimeout(self._bound(self.socket_timeout))
+        self._sock.settimeout(self._bound(None))
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
         self._sock.settimeout(self.socket_timeout)
 
     def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
         """Read an answer."""
         if has_deadline():
-            timeout = self._bound(self.socket_timeout if timeout is SENTINEL else timeout)
+            timeout = self._bound(None if timeout is SENTINEL else timeout)
         return super().read_response(*args, timeout=timeout, **options)
 
     def _connect(self) -> socket.socket:

@@ -10,6 +10,7 @@ way: should the broker hand it out again, the record (or the mark that it was lo
 | ``fleet.acknowledged.kept`` | hash       | message → what its failure needs, as JSON                 |
 | ``fleet.acknowledged.leases``| sorted set | message → when its lease runs out, by the clock of Redis |
 | ``fleet.acknowledged.lost`` | sorted set | message → when it was recorded as lost                    |
+| ``fleet.acknowledged.watch``| hash       | since when losses are looked for without a gap, and when they last were |
 
 A message is named by its task id and the time of its publishing, so that a retry is another message.  Those of
 foreign publishers have no such time: they are not refused for a loss, for their task may have been sent anew.  As in
@@ -30,17 +31,25 @@ from shared.state import State
 
 LEASE_SECONDS = 10.0
 """Work of a dead worker is recorded as lost this long after its last renewal."""
+WATCHED_SECONDS = 8.0
+"""How long shared state must have been watched, by whichever workers, before a lease that ran out means a death.
+
+After an outage all leases have run out.  A living worker needs six seconds at most to renew its own: four for a
+question that is not answered, one of rest, one until it looks (``shared.worker.keeper``)."""
+GAP_SECONDS = 3.0
+"""Two looks with more time between them leave open whether there was an outage."""
 LOST_KNOWN_SECONDS = 86400.0
 """How long a message that was recorded as lost is refused, should it come back."""
 AT_ONCE = 500
 
-OWNERS, KEPT, LEASES, LOST = (
+OWNERS, KEPT, LEASES, LOST, WATCH = (
     "fleet.acknowledged",
     "fleet.acknowledged.kept",
     "fleet.acknowledged.leases",
     "fleet.acknowledged.lost",
+    "fleet.acknowledged.watch",
 )
-KEYS = [OWNERS, KEPT, LEASES, LOST]
+KEYS = [OWNERS, KEPT, LEASES, LOST, WATCH]
 
 NOW = """
 local time = redis.call('TIME')
@@ -93,7 +102,12 @@ TAKE_EXPIRED = (
     NOW
     + """
 redis.call('ZREM', KEYS[3], '')
+local watch = redis.call('HMGET', KEYS[5], 'since', 'last')
+local since = tonumber(watch[1])
+if not since or now - tonumber(watch[2]) > tonumber(ARGV[5]) then since = now end
+redis.call('HSET', KEYS[5], 'since', since, 'last', now)
 local answer = {}
+if now - since < tonumber(ARGV[4]) then return answer end
 for _, message in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   local kept = redis.call('HGET', KEYS[2], message)
   if kept then
@@ -175,8 +189,11 @@ class Acknowledged:
             self._run(RELEASE, *flat(part))
 
     def take_expired(self, execution: str, limit: int) -> list[tuple[Holding, str]]:
-        """Take over records whose lease ran out, for ``execution``; returns them with what was kept."""
-        answer = self._run(TAKE_EXPIRED, limit, execution, LEASE_SECONDS)
+        """Look for records whose lease ran out and take them over, for ``execution``; returns them with what was kept.
+
+        The looks are noted, and nothing is taken over before shared state has been watched for some seconds.
+        """
+        answer = self._run(TAKE_EXPIRED, limit, execution, LEASE_SECONDS, WATCHED_SECONDS, GAP_SECONDS)
         return [
             (Holding(message.decode(), execution), kept.decode())
             for message, kept in zip(answer[::2], answer[1::2], strict=True)
@@ -185,10 +202,6 @@ class Acknowledged:
     def finish(self, holding: Holding) -> None:
         """Remove a record whose loss is recorded; its message is refused from now on."""
         self._run(FINISH, *holding, LOST_KNOWN_SECONDS)
-
-    def ping(self) -> None:
-        """Ask for a sign of life."""
-        self._state.client.ping()
 
     def _run(self, source: str, *arguments: Any) -> Any:
         client = self._state.client

@@ -231,7 +231,7 @@ class Acknowledging:
         if not self._worker.pool_cls.is_green and is_cut_off(message.channel):
             return False  # of greenlets one always reads from the connection, and has noticed
         try:
-            message.ack_log_error(logger, request.connection_errors)
+            message.ack()
             qos = getattr(message.channel, "qos", None)
             held = message.acknowledged and getattr(qos, "last_ack_settled", True)
         except Exception as error:  # noqa: BLE001 - whatever a driver raises: the broker was not told

@@ -1,9 +1,10 @@
-"""A task that runs here when its message is delivered again: it goes on, and settles the new delivery when it ends.
+"""What a worker has taken when its connection breaks: what runs goes on, and what has not begun never begins here.
 
-A broker delivers anew what was held over a connection that broke, although the work goes on in this process.  To start
-it a second time beside itself would be wrong, and to drop the new delivery would leave nobody to repeat the work if
-this process dies.  What succeeded here while there was no connection to say so over is acknowledged when it comes
-again.
+The latter goes back to the broker, and would run twice if it began from where it waits.  Of the former the claims are
+kept on Redis (``shared.transports.leases``), and RabbitMQ delivers it anew.  To start it a second time beside itself
+would be wrong, and to drop the new delivery would leave nobody to repeat the work if this process dies: the execution
+exchanges its delivery for the new one, and settles that when it ends.  What succeeded here while there was no
+connection to say so over is acknowledged when it comes again.
 """
 
 from __future__ import annotations
@@ -15,11 +16,34 @@ from celery.worker import state
 from celery.worker.request import Request
 from vine import promise
 
+from shared.worker.suspects import taken
+
 logger = logging.getLogger(__name__)
 
 
+class GivenBack(Exception):
+    """The message of an execution went back to its broker before it began."""
+
+
 class AdoptingRequest(Request):
-    """A request that can exchange the delivery that it settles."""
+    """A request that can exchange the delivery that it settles, and that begins or goes back, but not both."""
+
+    _begins: bool
+    """Set once, in one step of the interpreter: a thread may begin just when the loop gives back."""
+
+    def goes_back(self) -> bool:
+        """Let the execution never begin; tell whether it had not."""
+        return not self.__dict__.setdefault("_begins", False)
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Begin.
+
+        Raises:
+            GivenBack: Its message is no longer this worker's.
+        """
+        if not self.__dict__.setdefault("_begins", True):
+            raise GivenBack(self.id)
+        super().on_accepted(pid, time_accepted)
 
     def adopt(self, message: Any, settle_soon: Any) -> None:
         """Settle another delivery of the same message from now on; at once if this one is settled already.
@@ -51,6 +75,18 @@ def settled_here(consumer: Any, message: Any) -> bool:
         consumer.call_soon_ack(message.ack_log_error, logger, consumer.connection_errors)
         return True
     return False
+
+
+def part(pool: Any) -> list[Any]:
+    """Return what goes on in a pool when its connection breaks; let the rest of what was taken never begin.
+
+    Processes forget what none of them was sent by themselves.
+    """
+    if pool.uses_semaphore:
+        return running()
+    for scheduled in tuple(state.scheduled_requests):
+        scheduled.goes_back()
+    return [request for request in taken() if not request.goes_back()]
 
 
 def running() -> list[Any]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import redis
 from celery.bootsteps import RUN
+from celery.concurrency.prefork import _run_ready_callbacks
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from shared.brokers import BrokerKind
 from shared.health import clock
-from shared.transports.leases import STANDSTILL_SECONDS
-from shared.worker.adoption import settled_here
+from shared.transports.leases import STANDSTILL_SECONDS, LeaseKeeper
+from shared.worker.adoption import part, settled_here
 from shared.worker.heartbeats import Heartbeats
 from shared.worker.intake import Intake
 from shared.worker.profiles import refuse_unfit
 from shared.worker.quarantine import QuarantiningConsumer
+from shared.worker.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +40,11 @@ class FleetConsumer(QuarantiningConsumer):
         self.consuming = False
         """Whether it consumes over a connection that stands, as far as it knows."""
         self.intake = Intake()
+        self.leases: LeaseKeeper | None = None
+        """What keeps claims on Redis, over one connection after the other."""
         self._heartbeats = Heartbeats()
         super().__init__(*args, **options)
+        self.on_task_request: Any = Turnstile(self, self.on_task_request)
         # What the consumer publishes itself, a greeting to its neighbours, fails with this one.
         self.connection_errors = (*self.connection_errors, OperationalError)
 
@@ -85,27 +92,49 @@ class FleetConsumer(QuarantiningConsumer):
         refuse_unfit(connected, self.app.amqp.queues.consume_from.values())
         return connected
 
+    def connect(self) -> Any:
+        """Connect, and go on with the claims that are held on Redis."""
+        connection = super().connect()
+        if self.leases is not None:
+            connection.transport.leases = self.leases
+        return connection
+
+    def shutdown(self) -> None:
+        """Disconnect, and give back what is still held."""
+        super().shutdown()
+        if self.leases is not None:
+            with suppress(redis.RedisError, OSError):  # then it goes back when its leases run out
+                self.leases.give_back()
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Prepare to connect again; every other connection to the broker may be as dead as this one.
 
-        Celery then takes fewer messages for as long as tasks run from before.  On RabbitMQ these are delivered again,
-        and take their place in the window as deliveries.
+        Celery would take fewer messages for as long as tasks run from before, but one at least.  Here these take their
+        place in the window: on RabbitMQ as deliveries, for they are delivered again, on Redis as claims that are kept.
         """
+        self.controller.isolation.give_back()  # before anybody can have it again, and takes it for one that died
+        goes_on = part(self.pool)
+        if self.hub is not None:
+            _run_ready_callbacks(self.hub)  # settle what has just ended: it neither goes on nor waits
+        if self.leases is not None:
+            self.leases.carry_over(request.message.delivery_tag for request in goes_on)
         super().on_connection_error_after_connected(exc)
         self.app.amqp.pools.drop_idle()
-        if self.app.broker.kind is BrokerKind.RABBITMQ:
-            if self.event_dispatcher and self.event_dispatcher.connection:
-                self.event_dispatcher.connection.collect()  # to close it would wait for an answer
-            self.initial_prefetch_count = self.max_prefetch_count
-            self._maximum_prefetch_restored = True
+        events = self.event_dispatcher and self.event_dispatcher.connection
+        if events and self.app.broker.kind is BrokerKind.RABBITMQ:
+            events.collect()  # to close it would wait for an answer
+        self.initial_prefetch_count = self.max_prefetch_count
+        self._maximum_prefetch_restored = True
 
     def on_ready(self) -> None:
         """Note that it consumes, after each connect."""
         self.intake.start_anew()
         self.consuming = True
         self._heartbeats.start(self)
-        if leases := getattr(self.connection.transport, "leases", None):
-            leases.alive = self.works
+        self.leases = getattr(self.connection.transport, "leases", None)
+        if self.leases is not None:
+            self.leases.alive = self.works
+            self.leases.outlives_connections = True
         self.controller.isolation.on_ready()
         super().on_ready()
 

@@ -7,12 +7,16 @@ from typing import Any
 
 import click
 from celery.apps.worker import Worker
+from celery.bootsteps import RUN
 from celery.utils.text import str_to_list
+from celery.worker import state
 from click.core import ParameterSource
 
 from shared.errors import ConfigurationError
-from shared.queues import Pool, QueueSpec, worker_setup
+from shared.queues import AFTER_GRACE_SECONDS, Pool, QueueSpec, worker_setup
+from shared.threads import wait_for_threads
 from shared.usage_errors import as_usage_error
+from shared.worker.stopping import GracePeriod, install_signal_handlers
 from shared.worker.suspects import Isolation
 from shared.worker.time_limits import fleet_pool, holds
 
@@ -35,6 +39,7 @@ class FleetWorker(Worker):
         default_steps = Worker.Blueprint.default_steps | {
             "shared.worker.acknowledgement:Acknowledgement",
             "shared.worker.delays:MoveDelayed",
+            "shared.worker.stopping:Stopping",
         }
 
     def setup_defaults(self, queues: Any = None, exclude_queues: Any = None, **options: Any) -> None:
@@ -43,12 +48,17 @@ class FleetWorker(Worker):
             specs = self._chosen(queues, exclude_queues)
             self.app.join([spec.name for spec in specs])
             options = {**options, **self._from_table(specs, options)}
+            _ = self.app.backend  # the banner asks for it later, where a wrong URL would be a traceback
         super().setup_defaults(**options)
         self.isolation = Isolation(self)
+        self.grace_period = GracePeriod(self, self.time_limit or max(spec.grace for spec in specs))
 
     def _process_task(self, req: Any) -> None:
         """Start a task, unless it has to wait until it is alone or has died too often."""
-        if self.isolation.admits(req):
+        if self.blueprint.state != RUN:  # it came while the consumer was cancelled, and goes back with the connection
+            state.task_ready(req)
+            self.release_slot()
+        elif self.isolation.admits(req):
             super()._process_task(req)
 
     def start_task(self, request: Any) -> None:
@@ -60,10 +70,18 @@ class FleetWorker(Worker):
         if self.pool.uses_semaphore and self.semaphore is not None:
             self._quick_release()
 
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Install signal handlers."""
+        super().install_platform_tweaks(worker)
+        install_signal_handlers(worker)
+
     def on_stopped(self) -> None:
         """Settle what was acknowledged and has ended, and disconnect."""
         self.app.acknowledging.close()
         super().on_stopped()
+        if self.pool.is_green:
+            self.grace_period.end()
+            wait_for_threads(AFTER_GRACE_SECONDS)
 
     def _chosen(self, queues: Any, exclude: Any) -> list[QueueSpec]:
         declared = self.app.amqp.queues

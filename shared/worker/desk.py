@@ -96,7 +96,8 @@ class ThreadDesk:
         self._tell = tell
         self._hub: Any = None
         self._loop_turns = True
-        self._one_at_a_time = Lock()
+        self.one_at_a_time = Lock()
+        """Held by whoever uses the connection when the loop has ended."""
 
     def ask(self, task_id: str, execution: str) -> bool:
         """Have the loop acknowledge a message; without a loop, once it has ended, do it here."""
@@ -109,7 +110,7 @@ class ThreadDesk:
         if not question.take():
             question.wait(ANSWER_WITHIN_SECONDS)
         elif not self._loop_turns:
-            with self._one_at_a_time:
+            with self.one_at_a_time:
                 question.answer(self._tell)
         return question.told
 
@@ -118,7 +119,7 @@ class ThreadDesk:
         self._hub = hub
 
     def loop_ended(self) -> None:
-        """Let the threads do it themselves, one at a time: nothing else uses the connection any more."""
+        """Let the threads do it themselves, one at a time."""
         self._loop_turns = False
 
     def close(self) -> None:
@@ -136,6 +137,8 @@ class ProcessDesk:
         self._serving.setblocking(False)
         self._closed = Event()
         self._server: Thread | None = None
+        self.one_at_a_time = Lock()
+        """Held by whoever uses the connection when the loop has ended."""
 
     def ask(self, task_id: str, execution: str) -> bool:
         """Have the parent process acknowledge a message."""
@@ -158,7 +161,7 @@ class ProcessDesk:
         hub.add_reader(self._serving, self.serve)
 
     def loop_ended(self) -> None:
-        """Read questions in a thread, while the children do their last tasks: the loop uses no connection now."""
+        """Read questions in a thread, while the children do their last tasks."""
         self._server = Thread(target=self._serve_on, name="acknowledging", daemon=True)
         self._server.start()
 
@@ -192,4 +195,5 @@ class ProcessDesk:
 
     def _serve_on(self) -> None:
         while not self._closed.wait(LOOK_EVERY_SECONDS):
-            self.serve()
+            with self.one_at_a_time:
+                self.serve()

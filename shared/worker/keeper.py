@@ -58,7 +58,9 @@ class RecordKeeper:
     def __init__(self, state: State, *, green: bool) -> None:
         self._records = Acknowledged(state.apart())
         self._green = green
-        self._renewed = SharedMoment()
+        self._renewed = clock()
+        self._sure_since = SharedMoment()
+        self._stood_still = False
         self._held: dict[Holding, None] = {}
         self._beginning: deque[tuple[Beginning, Callable[[bool], None]]] = deque()
         self._ended: deque[Holding] = deque()
@@ -68,8 +70,11 @@ class RecordKeeper:
 
     @property
     def sure(self) -> bool:
-        """Whether no other worker can have taken over what this one holds; asks nobody, and works in a child too."""
-        return clock() - self._renewed.get() < SURE_FOR_SECONDS
+        """Whether no other worker can have taken over what this one holds; asks nobody, and works in a child too.
+
+        A worker that has lost something can't be sure any more: a child that stood still as well may just go on.
+        """
+        return clock() - self._sure_since.get() < SURE_FOR_SECONDS
 
     def start(self) -> None:
         """Begin; the thread ends with the process."""
@@ -129,7 +134,7 @@ class RecordKeeper:
 
     def _work(self) -> None:
         started = clock()
-        if started - self._renewed.get() >= RENEW_EVERY_SECONDS:
+        if started - self._renewed >= RENEW_EVERY_SECONDS:
             self._renew(started)
         while self._beginning and not self._closed:
             self._begin()
@@ -137,12 +142,15 @@ class RecordKeeper:
 
     def _renew(self, started: float) -> None:
         held = list(self._held)
-        lost = self._records.renew(held)
-        self._renewed.set(started)
+        gone = self._records.renew(held)
+        self._renewed = started
         for holding in held:
-            if holding.message in lost and holding in self._held:
+            if holding.message in gone and holding in self._held:
                 logger.warning("Message %s was recorded as lost while this worker stood still.", holding.message)
+                self._stood_still = True
                 self.let_go(holding)
+        if not self._stood_still:
+            self._sure_since.set(started)
 
     def _begin(self) -> None:
         batch = [self._beginning.popleft() for _ in range(min(AT_ONCE, len(self._beginning)))]

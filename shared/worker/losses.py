@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,7 @@ from kombu.utils.json import dumps, loads
 
 from shared.errors import LostAfterAcknowledgement
 from shared.events import Outcome, TaskEnded
-from shared.health import clock
-from shared.worker.acknowledged import LEASE_SECONDS, Acknowledged, Holding
+from shared.worker.acknowledged import Acknowledged, Holding
 from shared.worker.keeper import RecordKeeper
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_SECONDS = 2.0
-"""With a lease of 10 seconds, a loss is recorded 12 seconds after the worker's death at the latest."""
-SLOW_SECONDS = 2.0
+LOOK_EVERY_SECONDS = 1.0
+"""With a lease of 10 seconds, a loss is recorded 11 seconds after the worker's death; where no other worker lived then,
+also not before the first one has looked for 8 seconds (``shared.worker.acknowledged``)."""
 AT_ONCE = 20
 
 
@@ -55,9 +56,7 @@ def keepsake(request: Mapping[str, Any], *, broker: str, store_errors: bool) -> 
 class LossWatch:
     """Looks, from a thread of each worker, for acknowledged work whose worker is dead, and records its failure.
 
-    One worker alone records each.  As ``shared.transports.leases`` does, it takes nothing over before it has itself
-    been in touch with the state database for the length of a lease: after an outage all leases have run out, and
-    living workers must have the time to renew theirs.
+    One worker alone records each.
     """
 
     def __init__(self, app: FleetCelery, records: Acknowledged, keeper: RecordKeeper, execution: str) -> None:
@@ -66,7 +65,6 @@ class LossWatch:
         self._keeper = keeper
         self._execution = execution
         self._ended = Event()
-        self._in_touch_since: float | None = None
 
     def start(self) -> None:
         """Begin; the thread ends with the process."""
@@ -77,21 +75,11 @@ class LossWatch:
         self._ended.set()
 
     def _run(self) -> None:
-        while not self._ended.wait(LOOK_EVERY_SECONDS):
-            started = clock()
-            try:
-                if self._in_touch_since is not None and started - self._in_touch_since >= LEASE_SECONDS:
-                    expired = self._records.take_expired(self._execution, AT_ONCE)
-                else:
-                    self._records.ping()
-                    expired = []
-            except (redis.RedisError, OSError):
-                self._in_touch_since = None
-                continue
-            if self._in_touch_since is None or clock() - started > SLOW_SECONDS:
-                self._in_touch_since = clock()
-            for holding, kept in expired:
-                self._record(holding, kept)
+        while not self._ended.is_set():
+            with suppress(redis.RedisError, OSError):
+                for holding, kept in self._records.take_expired(self._execution, AT_ONCE):
+                    self._record(holding, kept)
+            self._ended.wait(LOOK_EVERY_SECONDS)
 
     def _record(self, holding: Holding, kept: str) -> None:
         self._keeper.hold(holding)  # a result store that is slow to answer must not let it lapse
@@ -105,24 +93,26 @@ class LossWatch:
 
     def _fail(self, kept: Mapping[str, Any]) -> None:
         request = Context(kept["request"])
-        if self._ended_before(request.id):
+        record = partial(self._app.backend.mark_as_failure, request=request, store_result=kept["store_errors"])
+        stored = self._stored_outcome(request.id)
+        if isinstance(stored, LostAfterAcknowledgement):
+            # Whoever stored it may not have come to its chord, which knows the same failure when it comes again.
+            record(request.id, stored, call_errbacks=False)
+        if stored is not None:
             return
         failure = lost(request.task, request.id, "its worker was lost")
         logger.error("%s", failure)
-        self._app.backend.mark_as_failure(
-            request.id, failure, request=request, store_result=kept["store_errors"], call_errbacks=True
-        )
+        record(request.id, failure)
         queue, _ = self._app.amqp.origin(request.delivery_info)
         self._app.subscribers.emit(
             TaskEnded(request.task, queue, kept["broker"], Outcome.FAILED, None, type(failure).__name__)
         )
 
-    def _ended_before(self, task_id: str) -> bool:
-        """Tell whether it ended, and its worker died before it could remove the record.
-
-        A loss that is stored already is recorded once more: whoever stored it may not have come to its chord.
-        """
+    def _stored_outcome(self, task_id: str) -> Any:
+        """Return what is stored of one that ended, and whose worker died before it could remove the record."""
         if isinstance(self._app.backend, DisabledBackend):
-            return False
+            return None
         meta = self._app.backend.get_task_meta(task_id, cache=False)
-        return meta["status"] in states.READY_STATES and not isinstance(meta["result"], LostAfterAcknowledgement)
+        if meta["status"] not in states.READY_STATES:
+            return None
+        return meta["result"] if meta["status"] in states.PROPAGATE_STATES else meta["status"]

@@ -33,6 +33,7 @@ from weakref import WeakKeyDictionary
 import redis
 
 from shared.delays.producer import WAITED_HEADER
+from shared.limits import Limit
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -69,6 +70,8 @@ class Coroner:
     def __init__(self, app: FleetCelery) -> None:
         self._app = app
         self._here: OrderedDict[str, int] = OrderedDict()
+        self._acquitted: OrderedDict[str, Deaths] = OrderedDict()
+        """What this worker gave back while shared state could not be told."""
         self._blind_until = 0.0
 
     def limit(self, request: Any) -> int:
@@ -82,6 +85,8 @@ class Coroner:
         answer = self._ask(lambda state: state.mget(key(request.id), ahead_key(queue)))
         if answer is None:
             return Deaths(self._here.get(request.id, 0), CHILD)
+        if (acquitted := self._acquitted.pop(request.id, None)) is not None:
+            return acquitted
         known, fetched_ahead = answer
         if known is not None:
             return read(known)
@@ -111,15 +116,20 @@ class Coroner:
         if not innocent:
             return
 
-        def write(state: redis.Redis) -> None:
+        def write(state: redis.Redis) -> bool:
             with state.pipeline(transaction=False) as pipeline:
                 for request in innocent:
                     deaths = request.deaths or NONE
                     pipeline.set(key(request.id), shown(deaths), ex=REMEMBERED_SECONDS, nx=request.deaths is None)
                     request.on_record = True
                 pipeline.execute()
+            return True
 
-        self._ask(write)
+        if self._ask(write) is None and self._app.state.configured:
+            for request in innocent:
+                self._acquitted[request.id] = request.deaths or NONE
+            while len(self._acquitted) > REMEMBERED_HERE:
+                self._acquitted.popitem(last=False)
 
     def forget(self, request: Any) -> None:
         """Close the file of a task that came to its end."""
@@ -157,7 +167,8 @@ class Coroner:
         """Tell whether a worker starts a message like this one as soon as it has it."""
         spec, headers = self._spec(request), request.request_dict
         delayed = headers.get("eta") not in (None, headers.get(WAITED_HEADER))
-        return spec is not None and spec.prefetch == 1 and not delayed and not request.task.rate_limit
+        limited = request.task.rate_limit or Limit.of(request.task)
+        return spec is not None and spec.prefetch == 1 and not delayed and not limited
 
 
 _coroners: WeakKeyDictionary[Any, Coroner] = WeakKeyDictionary()

@@ -35,9 +35,10 @@ OUTCOMES = {
     "task-revoked": Outcome.REVOKED,
 }
 CLASS_NAME = re.compile(r"^\w+")
+UNRECORDED = "The failure of task %s can't be recorded now; its message goes back."
 
 
-class CountedRequest(DueRequest, AcknowledgedRequest, SuspectRequest, LimitedRequest, CheckedRequest, AdoptingRequest):
+class CountedRequest(AdoptingRequest, DueRequest, AcknowledgedRequest, SuspectRequest, LimitedRequest, CheckedRequest):
     """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
 
     _ended = False
@@ -71,12 +72,19 @@ class CountedRequest(DueRequest, AcknowledgedRequest, SuspectRequest, LimitedReq
         except self._connection_errors:
             raise  # the broker's: the worker connects again, and the message comes back by itself
         except Exception:
-            logger.exception("The failure of task %s can't be recorded now; its message goes back.", self.id)
-            if not self.acknowledged:
-                self.reject(requeue=True)
+            logger.exception(UNRECORDED, self.id)
+            self._give_back()
             return None
         finally:
             self.tell_ended(Outcome.REJECTED if isinstance(raised, Reject) else Outcome.IGNORED)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Handle a time limit as Celery does; where the failure can't be recorded, the message goes back."""
+        try:
+            super().on_timeout(soft, timeout)
+        except Exception:
+            logger.exception(UNRECORDED, self.id)
+            self._give_back()
 
     def tell_ended(self, outcome: Outcome, exception: str | None = None, seconds: float | None = None) -> None:
         """Tell subscribers how the execution ended, at the first call only."""
@@ -90,6 +98,10 @@ class CountedRequest(DueRequest, AcknowledgedRequest, SuspectRequest, LimitedReq
         queue, broker = self._app.amqp.origin(self.delivery_info)
         failure = self._exception or (name.group() if name else None)
         self._app.subscribers.emit(TaskEnded(self.type, queue, broker, outcome, seconds, failure))
+
+    def _give_back(self) -> None:
+        if not self.acknowledged:
+            self.reject(requeue=True)
 
     def _tell_started(self) -> None:
         queue, broker = self._app.amqp.origin(self.delivery_info)

@@ -23,6 +23,7 @@ from celery.worker.request import Request
 from shared.queues import ENFORCE_HARD_LIMITS, ENFORCE_SOFT_LIMITS, Pool
 
 POOLS = {
+    "celery.concurrency.prefork": "shared.worker.pools.prefork:TaskPool",
     "celery.concurrency.solo": "shared.worker.pools.solo:TaskPool",
     "celery.concurrency.thread": "shared.worker.pools.thread:TaskPool",
     "celery.concurrency.gevent": "shared.worker.pools.gevent:TaskPool",
@@ -43,11 +44,27 @@ def holds(pool: Any, limit: str) -> bool:
 
 
 class LimitedRequest(Request):
-    """Part of the request: an execution that is killed at its hard limit fails once.
+    """A request that runs within the limits that its task has now, and fails once when it is killed at the hard one.
 
     billiard reports such an end twice, and Celery takes both for the failure: errbacks would run twice, and a chord
     would count its member twice.
     """
+
+    _limits_of_call: tuple[float | None, float | None] = (None, None)
+
+    @property
+    def time_limits(self) -> tuple[float | None, float | None]:
+        """The hard and the soft limit of the call, else those of the task.
+
+        Celery notes the task's when the worker connects; ``control time_limit`` would change nothing until it does
+        again (celery#3174).
+        """
+        hard, soft = self._limits_of_call
+        return hard or self.task.time_limit, soft or self.task.soft_time_limit
+
+    @time_limits.setter
+    def time_limits(self, limits: tuple[float | None, float | None]) -> None:
+        self._limits_of_call = limits
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Handle a failure, but leave that of the hard limit to ``on_timeout``, which follows."""

@@ -120,6 +120,7 @@ def section_with_program(heading: str) -> Section:
     return section
 
 
+@pytest.mark.concept("make it your own")
 def test_what_the_page_adds_keeps_the_rules(tree):
     for heading in SECTIONS:
         Section(PAGE, heading).apply(tree)
@@ -129,6 +130,7 @@ def test_what_the_page_adds_keeps_the_rules(tree):
     assert "services.search_worker" in (tree / "pyproject.toml").read_text()
 
 
+@pytest.mark.concept("make it your own")
 def test_a_fleet_over_tables_of_its_own_runs_a_chain_over_its_brokers(tree, urls):
     section = Section(PAGE, OWN_TABLES)
     section.apply(tree)
@@ -138,6 +140,7 @@ def test_a_fleet_over_tables_of_its_own_runs_a_chain_over_its_brokers(tree, urls
     assert "orders.book[" not in quotes
 
 
+@pytest.mark.concept("make it your own")
 def test_a_fleet_of_yard_up_has_the_broker_and_the_workers_that_the_page_adds(tree, tmp_path_factory):
     for heading in SECTIONS:
         Section(PAGE, heading).apply(tree)

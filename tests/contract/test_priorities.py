@@ -14,6 +14,7 @@ from tests.fleet.inspection import wait_for
 from tests.fleet.tables import BROKERS, served
 
 
+@pytest.mark.concept("priority queues")
 @pytest.mark.parametrize("broker", BROKERS)
 def test_urgent_messages_overtake_others(brokers, tmp_path, broker):
     key = f"order-{broker}"

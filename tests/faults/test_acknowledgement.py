@@ -10,6 +10,7 @@ from itertools import product
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import psutil
 import pytest
 import redis
 from celery import chord
@@ -104,6 +105,8 @@ def measured(what):
     print(f"{what}: {time.monotonic() - began:.1f} s (promised: {PROMISED_SECONDS:g})")
 
 
+@pytest.mark.concept("early ack, late ack")
+@pytest.mark.concept("manual ack")
 @pytest.mark.parametrize(("broker", "pool"), EACH)
 def test_a_worker_is_killed_before_and_after_the_line(start, broker, pool):
     after, early, before = (f"{halt}-{uuid4()}" for halt in (AFTER, "early", BEFORE))
@@ -132,6 +135,7 @@ def test_a_worker_is_killed_before_and_after_the_line(start, broker, pool):
     no_record_left(*results.values())
 
 
+@pytest.mark.concept("manual ack")
 @pytest.mark.parametrize(("broker", "pool"), EACH)
 def test_it_returns_whether_the_broker_was_told_and_may_be_called_again(start, broker, pool):
     start(broker, pool).wait_until_ready()
@@ -182,11 +186,54 @@ def test_a_chord_learns_of_the_loss(start, broker):
 
 
 @EACH_BROKER
-def test_a_worker_that_stood_still_does_not_overwrite_the_failure(start, broker):
+def test_a_fleet_that_died_as_a_whole_records_its_losses_when_it_is_back(start, broker):
+    """Nobody watched meanwhile; the new worker must not take long to trust that the old ones are dead."""
+    pool = Pool.PREFORK
+    victim = start(broker, pool)
+    victim.wait_until_ready()
+    key = f"fleet-{uuid4()}"
+    result = send("ack.by_hand", broker, pool, key, AFTER, link_error=errback(key, broker, pool))
+    noted(key, "told True")
+    victim.kill()
+    with measured(f"{broker}: every worker killed and one started, recorded as failed"):
+        start(broker, pool)
+        assert isinstance(failure(result), LostAfterAcknowledgement)
+    noted(key, f"failed {result.id}")
+    no_record_left(result)
+
+
+@EACH_BROKER
+def test_errbacks_run_once_where_the_loss_was_stored_before_its_worker_died(start, brokers, broker):
+    """The child is killed, its worker stores that and calls the errback, and dies before it can remove the record."""
+    url = brokers["YARD_STATE_URL"]
+    port = urlsplit(url).port
+    with proxy_to(port) as proxy:
+        with environment({"YARD_STATE_URL": url.replace(f":{port}", f":{proxy.port}")}):
+            victim = start(broker, Pool.PREFORK)
+            victim.wait_until_ready()
+        start(broker, Pool.THREADS).wait_until_ready()
+        key = f"errback-{uuid4()}"
+        result = send("ack.by_hand", broker, Pool.PREFORK, key, AFTER, link_error=errback(key, broker, Pool.THREADS))
+        noted(key, "told True")
+        proxy.refuse()
+        for child in psutil.Process(victim.process.pid).children():
+            child.kill()
+        noted(key, f"failed {result.id}")
+        victim.kill()
+        no_record_left(result)
+    assert isinstance(result.result, LostAfterAcknowledgement)
+    assert send("ack.quick", broker, Pool.THREADS, 1).get(timeout=DEADLINE_SECONDS) == 1  # behind any errback
+    assert steps(key) == ["began", "told True", f"failed {result.id}"]
+
+
+@EACH_BROKER
+@pytest.mark.parametrize("parent_first", [False, True], ids=["all at once", "parent first"])
+def test_a_worker_that_stood_still_does_not_overwrite_the_failure(start, broker, parent_first):
     pool = Pool.PREFORK
     victim = start(broker, pool)
     victim.wait_until_ready()
     key = f"frozen-{uuid4()}"
+    app.state.client.delete("sign:sign")
     result = send("ack.by_hand", broker, pool, key, AFTER, "sign")
     noted(key, "told True")
     start(broker, pool).wait_until_ready()
@@ -194,10 +241,12 @@ def test_a_worker_that_stood_still_does_not_overwrite_the_failure(start, broker)
     with measured("a worker that stands still has lost its work"):
         assert isinstance(failure(result), LostAfterAcknowledgement)
     give_sign("sign")
+    if parent_first:
+        victim.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: "was recorded as lost while this worker stood still" in victim.output, "it to renew again")
     os.killpg(victim.process.pid, signal.SIGCONT)
     noted(key, "done")
     wait_for(lambda: "it ends unseen" in victim.output, "the worker to notice")
-    app.state.client.delete("sign:sign")
     assert isinstance(result.result, LostAfterAcknowledgement)
 
 

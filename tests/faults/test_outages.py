@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from services.core.local.brokers import LocalRedis
 from shared.transports.claims import HELD
 from tests.chaos.app import fleet
-from tests.chaos.outages import POOLS
+from tests.chaos.outages import AGAIN_WITHIN_SECONDS, POOLS
 from tests.chaos.records import ENDED, STARTED, Records
 from tests.chaos.setup import QUEUE, Setup
 from tests.chaos.tasks import WORK
@@ -109,12 +109,35 @@ def test_work_that_ends_while_redis_is_out_of_reach_does_not_silence_its_worker(
 
 
 def test_work_that_ends_after_its_connection_was_cut_ends_no_worker(scene):
-    """Its acknowledgement comes over a channel that is closed."""
+    """Its message is delivered again while it runs, which starts nothing beside it, and is settled when it ends."""
     during = scene.publish(5.0)
     scene.wait_until_all(STARTED, during)
     scene.proxy.cut()
     scene.wait_until_all(ENDED, during)
     scene.wait_until_all(ENDED, scene.publish(0.01))
+    wait_for(scene.nothing_is_held, "all that was held to be settled")
+    assert not scene.records.repeated(during)
+    scene.expect_no_deaths()
+
+
+def test_idle_workers_notice_that_their_connections_are_half_open(scene):
+    """New connections are accepted at once."""
+    scene.wait_until_all(ENDED, scene.publish(0.01))
+    scene.proxy.half_open()
+    scene.wait_until_all(STARTED, scene.publish(0.01), AGAIN_WITHIN_SECONDS)
+    scene.expect_no_deaths()
+
+
+def test_busy_workers_notice_that_their_connections_are_half_open(scene):
+    """They hold as much as they may, and their acknowledgements get no answer."""
+    during = scene.publish(2.0)
+    scene.wait_until_all(STARTED, during)
+    scene.proxy.half_open()
+    after = scene.publish(0.01)
+    scene.wait_until_all(STARTED, after, AGAIN_WITHIN_SECONDS)
+    scene.wait_until_all(ENDED, [*during, *after])
+    wait_for(scene.nothing_is_held, "all that was held to be settled")
+    assert not scene.records.repeated(during)
     scene.expect_no_deaths()
 
 

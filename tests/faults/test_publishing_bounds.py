@@ -173,6 +173,22 @@ def test_frozen_with_a_connection_in_the_pool(scene):
     assert {"first", "third"} <= set(arrived)
 
 
+def test_redis_stands_still_for_longer_than_a_worker_would_wait(servers):
+    """The publisher waits all the same; had it given up, nobody would know whether the message arrived."""
+    server = servers["redis"]
+    with app_at(server.url(), broker_transport_options={"socket_timeout": 0.5}) as app, ThreadPoolExecutor(1) as pool:
+        app.send_task("bound", task_id="first")
+        server.pause()
+        try:
+            second = pool.submit(app.send_task, "bound", task_id="second")
+            with pytest.raises(TimeoutError):
+                second.result(timeout=1.5)
+        finally:
+            server.resume()
+        second.result(timeout=PROMISED_SECONDS)
+    assert [found["id"] for found in messages(Broker("direct", SecretStr(server.url())), QUEUE)] == ["first", "second"]
+
+
 def test_half_open_connection_in_the_pool_is_dropped(scene):
     scene.publish(task_id="first")
     scene.proxy.half_open()

@@ -24,6 +24,7 @@ def send(task: str, *args, queue: str, **options):
     return app.send_task(f"mishap.{task}", args, queue=queue, **options)
 
 
+@pytest.mark.concept("soft, hard, combined timeouts")
 @pytest.mark.parametrize("pool", SOFT_POOLS)
 @pytest.mark.parametrize("broker", BROKERS)
 def test_a_soft_limit_interrupts_a_sleep_and_lets_the_task_clean_up(brokers, tmp_path, broker, pool):
@@ -42,6 +43,7 @@ def test_a_soft_limit_interrupts_a_sleep_and_lets_the_task_clean_up(brokers, tmp
     assert 1 <= float(seconds) < 2
 
 
+@pytest.mark.concept("soft, hard, combined timeouts")
 @pytest.mark.parametrize("broker", BROKERS)
 def test_a_hard_limit_leaves_one_record_and_spares_the_neighbours(brokers, tmp_path, broker):
     key, queue = f"hard-{broker}", queue_of(broker, Pool.PREFORK)

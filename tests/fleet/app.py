@@ -17,8 +17,7 @@ def fleet(**options) -> FleetCelery:
         tasks=TASKS,
         home=BrokerName.DEFAULT,
         defaults=switchyard_defaults,
-        state=switchyard_state,
-        **options,
+        **{"state": switchyard_state, **options},
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import redis
 from kombu import Connection
 from pydantic import SecretStr
+from testcontainers.core.config import testcontainers_config
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from shared.brokers import Broker
@@ -32,6 +33,12 @@ def engine(pytestconfig):
         pytest.skip("no container engine has the images, or --servers says to use none")
     with closing(docker.from_env()) as client:
         yield client
+
+
+def test_a_watchdog_that_can_not_be_had_is_told_of_before_anything_starts(engine, monkeypatch):
+    monkeypatch.setattr(testcontainers_config, "ryuk_image", "nobody.invalid/has-this:1")
+    with pytest.raises(NoContainers, match=r"nobody\.invalid/has-this:1 is not here"):
+        prepare(images.REDIS)
 
 
 def of_image(version: str, image: str) -> bool:

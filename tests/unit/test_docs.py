@@ -50,8 +50,12 @@ def test_links_and_named_files_are_there(page):
 
 
 def test_every_page_is_reached_from_the_readme():
-    linked = {(ROOT / target).resolve() for target in LINK.findall((ROOT / "README.md").read_text())}
+    linked = linked_from(ROOT / "README.md") | linked_from(ROOT / "docs" / "guide" / "README.md")
     assert sorted(str(page) for page in (ROOT / "docs").rglob("*.md") if page.resolve() not in linked) == []
+
+
+def linked_from(page: Path) -> set[Path]:
+    return {(page.parent / target).resolve() for target in LINK.findall(page.read_text(encoding="utf-8"))}
 
 
 def test_prometheus_is_told_of_a_worker_for_every_queue():

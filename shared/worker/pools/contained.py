@@ -3,11 +3,15 @@
 Celery's own threads and greenlets end without a word when something is raised outside of a task's body, or by
 ``sys.exit()`` in it: its message is never acknowledged, and takes up a place in the worker's window for ever.  In the
 solo pool the worker ends.  Here such an execution fails, as it does in a child process.
+
+What waits for a thread when the connection to the broker breaks is not executed: the broker hands it out again.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +21,7 @@ from celery.concurrency.base import BasePool
 from celery.exceptions import SoftTimeLimitExceeded, WorkerShutdown, WorkerTerminate
 
 from shared.queues import ENFORCE_SOFT_LIMITS, Pool
+from shared.worker.adoption import GivenBack
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +32,17 @@ class Escaped(NamedTuple):
     info: ExceptionInfo
 
 
+NOT_BEGUN = object()
+"""The result of an execution whose message went back first."""
+
+
 class ContainedPool(BasePool):
     """Part of a pool: runs tasks within a soft time limit, and reports whatever they raise."""
 
     kind: ClassVar[Pool]
+
+    getpid: Callable[[], int] = staticmethod(os.getpid)
+    """What executions are known by to whoever ends them; greenlets have a number each."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -60,7 +72,14 @@ class ContainedPool(BasePool):
         if timeout:
             self.say_once(args[0], "hard")
 
+        accept = options.pop("accept_callback", None)
+
         def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                if accept:
+                    accept(self.getpid(), monotonic())
+            except GivenBack:
+                return NOT_BEGUN
             try:
                 return self._within(soft, timeout_callback, target, args, kwargs) if soft else target(*args, **kwargs)
             except (WorkerShutdown, WorkerTerminate):
@@ -69,6 +88,8 @@ class ContainedPool(BasePool):
                 return Escaped(ExceptionInfo())
 
         def tell(result: Any) -> Any:
+            if result is NOT_BEGUN:
+                return None
             return error_callback(result.info) if isinstance(result, Escaped) else callback(result)
 
         options |= {"timeout": timeout, "timeout_callback": timeout_callback}

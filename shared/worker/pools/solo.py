@@ -11,8 +11,10 @@ from celery.concurrency import solo
 from celery.concurrency.base import apply_target
 from celery.exceptions import SoftTimeLimitExceeded
 
+from shared.deadlines import time_out
 from shared.queues import Pool
 from shared.worker.pools.contained import ContainedPool
+from shared.worker.pools.last_tasks import asked_to_stop
 
 
 class Inline(solo.TaskPool):
@@ -22,9 +24,14 @@ class Inline(solo.TaskPool):
         super().__init__(*args, **options)
         del self.__dict__["on_apply"]
 
-    def on_apply(self, *args: Any, **options: Any) -> Any:
-        """Run a task, here and now."""
-        return apply_target(*args, **options)
+    def on_apply(self, *args: Any, **options: Any) -> None:
+        """Run a task, here and now: maybe while the loop waits for an answer of the broker, whose deadline can wait.
+
+        A worker that is to stop begins nothing more.
+        """
+        if not asked_to_stop():
+            with time_out():
+                apply_target(*args, **options)
 
 
 class TaskPool(ContainedPool, Inline):

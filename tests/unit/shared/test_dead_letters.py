@@ -59,3 +59,11 @@ def test_properties_that_cannot_be_decoded_arrive_as_one_header():
     kept = message.properties["application_headers"][UNREADABLE_HEADER]
     assert base64.b64decode(kept) == flags_and_type
     assert without_properties(frame)[:12] == frame[:12]
+
+
+@pytest.mark.parametrize(
+    "kept", [b"junk", b"[1]", b"null", b'{"body": 1}', b'{"body": "x", "body_encoding": "utf-8"}', b"\xff"]
+)
+def test_what_lies_among_them_and_is_none_hides_nothing(kept):
+    letter = DeadLetter.loads(kept)
+    assert (letter.reason, letter.body) == (Reason.UNDECODABLE, kept)
