@@ -1,4 +1,4 @@
-"""The apps that ``benchmarks.draining`` lets work off a queue: ``celery -A benchmarks.draining_apps:fleet worker``."""
+"""The apps that the benchmarks let work off a queue: ``celery -A benchmarks.draining_apps:fleet worker``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from celery import Celery
 
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
+from shared.fleet import switchyard_state
 from shared.names import BrokerName
 from shared.queues import Pool, QueueSpec, rabbitmq_queue, redis_queue
 from shared.settings import load_settings
+from shared.state import StateUrl
 
 TASK = "drain.nothing"
 DONE = "drain.done"
@@ -33,7 +35,7 @@ def nothing() -> None:
     counter().incr(DONE)
 
 
-def fleet_app() -> FleetCelery:
+def fleet_app(state: StateUrl | None = None) -> FleetCelery:
     """Make the fleet's app, with every promise on: late acknowledgement, leases, confirms, metrics' accounting."""
     declare = {BrokerName.DEFAULT: redis_queue, BrokerName.BATCH: rabbitmq_queue}
     queues = [
@@ -46,7 +48,7 @@ def fleet_app() -> FleetCelery:
         )
         for broker, name in QUEUES.items()
     ]
-    return FleetCelery("drain", brokers=switchyard_brokers, queues=queues, task_ignore_result=True)
+    return FleetCelery("drain", brokers=switchyard_brokers, queues=queues, state=state, task_ignore_result=True)
 
 
 def stock_app(broker: BrokerName) -> Celery:
@@ -59,12 +61,15 @@ def stock_app(broker: BrokerName) -> Celery:
 
 @cache
 def _app(name: str) -> Any:
-    app = fleet_app() if name == "fleet" else stock_app(BrokerName(name.removeprefix("stock_")))
+    if name.startswith("fleet"):
+        app = fleet_app(switchyard_state if name == "fleet_with_state" else None)
+    else:
+        app = stock_app(BrokerName(name.removeprefix("stock_")))
     app.task(name=TASK)(nothing)
     return app
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("fleet", *(f"stock_{broker.value}" for broker in QUEUES)):
+    if name not in ("fleet", "fleet_with_state", *(f"stock_{broker.value}" for broker in QUEUES)):
         raise AttributeError(name)
     return _app(name)

@@ -17,7 +17,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": TaskName.CORE_CLEAN_ARTEFACTS.value,
         "schedule": crontab(hour="3", minute="30"),
     },
-    "remove old results": {
+    # Celery's own name of the entry: where results do not vanish by themselves, beat would add a second.
+    "celery.backend_cleanup": {
         "task": "celery.backend_cleanup",
         "schedule": crontab(hour="4", minute="0"),
     },

@@ -18,6 +18,7 @@ from shared.delays.scripts import ENTRIES as DELAYED
 from shared.names import ServiceName
 from shared.queues import QUEUES
 from shared.transports.claims import DEAD, HELD
+from shared.transports.once import MARKER
 
 OBSERVER = "observer"
 """Measures queues, and changes nothing."""
@@ -43,6 +44,9 @@ OF_EVERY_PARTICIPANT = (
 that one subscribes to literally."""
 CLAIMS = "~claim:*"
 """Which mails went out: ``services/email_worker/claims.py``."""
+PUTTING = "+lpush +rpush +llen +eval +hexists +hset +expire"
+"""What it takes to publish into a list, to put back what a dead process took from it, and to publish what was delayed:
+a script that writes a marker beside the message needs one rule for both keys (``shared/transports/once.py``)."""
 PING = "health"
 """May do nothing but PING, and needs no password for that."""
 
@@ -96,7 +100,7 @@ def _redis_rules(account: str) -> list[str]:
         rules.append(CLAIMS)
     if account == YARD:
         rules.append("+info")
-    return [*rules, f"({' '.join(_keys('~', others))} +lpush +llen)"]
+    return [*rules, f"({' '.join(_keys('~', others))} ~{MARKER}* {PUTTING})"]
 
 
 def _rabbitmq_permissions(account: str) -> dict[str, str]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 
 from services.core.local.specs import Plan, ProcessSpec, logged, serves_metrics
-from shared.queues import QUEUES, QueueSpec
+from shared.queues import AFTER_GRACE_SECONDS, QUEUES, QueueSpec
 from shared.settings import FleetSettings
 
 YARD = (sys.executable, "-m", "services.core.cli.main")
-OUTSIDE_A_POOL_GRACE_SECONDS = 60.0
-"""For queues without a time limit: mail, whose every step the SMTP timeout bounds."""
 
 
 def switchyard_plan(settings: FleetSettings) -> Plan:  # noqa: ARG001
@@ -32,5 +30,5 @@ def _worker(spec: QueueSpec) -> ProcessSpec:
         (*YARD, "worker", spec.name),
         ready=logged(" ready."),
         metrics=True,
-        grace=spec.time_limit or OUTSIDE_A_POOL_GRACE_SECONDS,
+        grace=spec.grace + AFTER_GRACE_SECONDS,
     )
