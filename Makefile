@@ -56,9 +56,10 @@ test-upstream: $(STAMP)-dev brokers ## Run Celery's own integration tests over t
 test-chaos: $(STAMP)-dev brokers ## Kill workers and brokers under load, for an hour, and count what was lost; CHAOS="--help" says how to choose
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
-bench: venv brokers ## Measure publishing and draining, beside stock Celery
+bench: venv brokers ## Measure publishing and draining, beside stock Celery, and the cost of delayed tasks
 	@$(BIN)/python -m benchmarks.publishing
 	@$(BIN)/python -m benchmarks.draining
+	@$(BIN)/python -m benchmarks.delayed
 
 check: $(STAMP)-dev ## Lint, format, types, import contracts
 	@$(BIN)/ruff check

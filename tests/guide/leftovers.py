@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import redis
 
@@ -13,7 +14,7 @@ from shared.settings import load_settings
 from tests.fleet.inspection import wait_for
 from tests.guide.pages import GUIDE
 
-QUEUES = runpy.run_path(str(GUIDE / "fleet" / "tables.py"))["QUEUES"]
+TABLES = runpy.run_path(str(GUIDE / "fleet" / "tables.py"))
 JOURNAL = "guide:journal"
 SETTLES_WITHIN_SECONDS = 20.0
 
@@ -31,9 +32,10 @@ def leftovers() -> Iterator[str]:
     """Tell of each thing that is left."""
     # RabbitMQ's management API is seconds behind, and is not asked.
     exact = Brokers([Broker(broker.alias, broker.url) for broker in switchyard_brokers().values()])
-    for depths in measured_by(exact, QUEUES):
+    for depths in measured_by(exact, TABLES["QUEUES"]):
         for depth in depths.measure() or ():
             if depth.ready or depth.unacknowledged:
                 yield f"{depth.ready} messages in {depth.queue}, and {depth.unacknowledged} held by workers"
-    with redis.Redis.from_url(load_settings().state_url.get_secret_value(), decode_responses=True) as client:
+    state = urlsplit(load_settings().state_url.get_secret_value())._replace(path=f"/{TABLES['STATE_DATABASE']}")
+    with redis.Redis.from_url(state.geturl(), decode_responses=True) as client:
         yield from (f"the line {line!r} in the journal" for line in client.lrange(JOURNAL, 0, -1))

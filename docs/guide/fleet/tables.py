@@ -25,3 +25,6 @@ TASKS = (
     TaskSpec("guide.convert", "files"),
 )
 """Every other task goes to the first queue, ``general``."""
+
+STATE_DATABASE = 8
+"""The number of the Redis database for shared state; Switchyard's own fleet has another."""
