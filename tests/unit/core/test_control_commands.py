@@ -14,8 +14,6 @@ from services.core.cli import control_commands
 def test_help_names_every_command(kind):
     [listed] = re.findall(r"Commands:\n(.*?)\n\n", getattr(control_commands, kind).__doc__, re.DOTALL)
     named = {
-        word
-        for line in listed.splitlines()
-        for word in re.findall(r"[a-z_]{4,}", re.split(r"\s{3,}", line.strip())[0])
+        word for line in listed.splitlines() for word in re.findall(r"[a-z_]{4,}", re.split(r"\s{3,}", line.strip())[0])
     }
     assert named == {name for name, info in Panel.meta.items() if info.type == kind and info.visible}

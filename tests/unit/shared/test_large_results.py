@@ -58,9 +58,7 @@ def test_what_cannot_be_written_fails_with_what_to_do_and_leaves_nothing(large):
 
 def test_another_process_without_that_storage_is_told_so(large, tmp_path):
     elsewhere = LargeResults(Storage(tmp_path / "elsewhere"))
-    with pytest.raises(
-        ResultUnavailable, match=r"as results/2026-11-21T12/\w{64}, which can't be read"
-    ):
+    with pytest.raises(ResultUnavailable, match=r"as results/2026-11-21T12/\w{64}, which can't be read"):
         elsewhere.get(large.put(b"here"))
 
 
