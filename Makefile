@@ -8,8 +8,10 @@ STAMP := $(VENV)/.installed-for-$(notdir $(PYTHON))
 LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
+CONCEPTS := -m concept tests/unit tests/contract tests/faults tests/guide tests/acceptance --notes-of-concepts=var/concepts.jsonl
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status test test-unit test-contract test-guide guide-table test-containers test-faults test-upstream test-chaos bench check lock clean brokers servers
+.PHONY: help venv demo up down status test test-unit test-contract test-guide guide-table test-containers test-faults test-upstream test-chaos chaos bench check lock clean brokers servers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +30,8 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-dev servers ## Run all tests, against real brokers, two at a time
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: $(STAMP)-dev servers ## Run all tests, against real brokers, three at a time: they wait more than they compute
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"
@@ -41,8 +43,9 @@ test-contract: $(STAMP)-dev servers ## Run the contract suite on the installed b
 test-guide: $(STAMP)-dev servers ## Follow every page of docs/guide, block by block
 	@$(BIN)/python -m pytest tests/guide
 
-guide-table: $(STAMP)-dev servers ## Run the tests of every concept, and write the table of docs/guide from them
-	@$(BIN)/python -m pytest tests/unit tests/contract tests/faults tests/guide tests/acceptance -m concept --write-guide-table
+guide-table: $(STAMP)-dev servers ## Run the tests of every concept, going on where it stopped, and write the table of docs/guide; ONLY="-k beat" says which
+	@$(BIN)/python -m pytest $(CONCEPTS) --numprocesses 2 --dist loadfile $(ONLY); \
+	 $(BIN)/python -m pytest $(CONCEPTS) --write-guide-table --quiet --quiet
 
 test-faults: $(STAMP)-dev servers ## Kill, freeze and cut off workers and servers; send them rubbish
 	@$(BIN)/python -m pytest tests/faults --numprocesses 3 --dist loadfile
@@ -56,10 +59,14 @@ test-upstream: $(STAMP)-dev brokers ## Run Celery's own integration tests over t
 test-chaos: $(STAMP)-dev brokers ## Kill workers and brokers under load, for an hour, and count what was lost; CHAOS="--help" says how to choose
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
-bench: venv brokers ## Measure publishing and draining, beside stock Celery, and the cost of delayed tasks
+chaos: venv brokers ## Strike a fleet with faults while it works, for half an hour, and count what is lost or repeated; CHAOS="campaign --minutes 5" says how
+	@$(BIN)/yard chaos $(or $(CHAOS),mixed --minutes 30 --recipients 20000 --files 500 --chords 50 --mails 200)
+
+bench: venv brokers ## Measure publishing and draining, beside stock Celery, and the cost of delayed tasks and of metrics
 	@$(BIN)/python -m benchmarks.publishing
 	@$(BIN)/python -m benchmarks.draining
 	@$(BIN)/python -m benchmarks.delayed
+	@$(BIN)/python -m benchmarks.metrics
 
 check: $(STAMP)-dev ## Lint, format, types, import contracts
 	@$(BIN)/ruff check
@@ -80,7 +87,7 @@ brokers:
 	@deploy/local/get-brokers
 
 servers:
-	@deploy/local/get-servers redis rabbitmq postgresql memcached
+	@deploy/local/get-servers redis rabbitmq postgresql memcached prometheus
 
 $(STAMP)-%: requirements/%.txt pyproject.toml
 	@deploy/local/make-venv $(PYTHON) $(VENV) $<

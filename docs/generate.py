@@ -14,18 +14,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
+from pydantic import SecretStr
+
 from services.core.cli import exit_codes
+from services.core.history.sightings import Sighting, TaskState
+from services.core.ledger.engine import open_ledger
+from services.core.ledger.migrations import upgrade
+from services.core.observer import LEDGER_UP
+from services.core.usecases.measures import ledger_measures
 from shared import events
-from shared.depths import QueueDepth
-from shared.metrics import DelayedCollector, DepthCollector, WorkerMetrics, worker_registry
+from shared.depths import Measured, QueueDepth
+from shared.metrics import DelayedCollector, DepthCollector, TallyCollector, WorkerMetrics
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.queues import QUEUES
+from shared.tallies import TALLIES
 from shared.tasks import TASKS
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
+METRIC_COLUMNS = ("metric", "type", "labels", "meaning")
 REGION = re.compile(r"(<!-- (\S+): made by docs/generate.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -121,6 +131,24 @@ def event_records() -> str:
     )
 
 
+def history() -> str:
+    """Tell what the history knows of a task."""
+    meanings = described("services/core/history/sightings.py")
+    rows = [
+        (code(field.name), code(field.type).replace("|", "\\|"), meanings.get(f"Sighting.{field.name}", ""))
+        for field in fields(Sighting)
+    ]
+    return table(("field", "type", "meaning"), rows)
+
+
+def task_states() -> str:
+    """Tell of the states that a task may be in."""
+    meanings = described("services/core/history/sightings.py")
+    return table(
+        ("state", "meaning"), [(code(state), meanings.get(f"TaskState.{state.name}", "")) for state in TaskState]
+    )
+
+
 def outcomes() -> str:
     """List the outcomes of an execution."""
     return ", ".join(code(outcome) for outcome in events.Outcome) + "\n"
@@ -128,12 +156,12 @@ def outcomes() -> str:
 
 def worker_metrics() -> str:
     """Tell what a worker serves, by counting one of each event."""
-    registry = worker_registry()
-    metrics = WorkerMetrics("host", registry, lambda: True)
-    metrics.on_event(events.TaskStarted("task", "queue", "broker", 0.0))
-    for outcome in events.Outcome:
-        metrics.on_event(events.TaskEnded("task", "queue", "broker", outcome, 0.0, None))
-    return metric_table(family for family in registry.collect() if family.name.startswith(("celery_", "switchyard_")))
+    served = {"queue": "broker"}
+    metrics = WorkerMetrics("host", lambda: True, tasks=["task"], queues=served, served=served, processes=lambda: 1)
+    metrics.on_event(events.TaskReceived("task", "queue", "broker", redelivered=False))
+    metrics.on_event(events.TaskEnded("task", "queue", "broker", events.Outcome.FAILED, None, None))
+    tallies = {(tally.name, tuple(f"{label}=" for label in tally.labels)): 1 for tally in TALLIES}
+    return metric_table([*metrics.collect(), *TallyCollector("host", lambda: tallies).collect()])
 
 
 def observer_metrics() -> str:
@@ -142,14 +170,33 @@ def observer_metrics() -> str:
     return metric_table([*DepthCollector([OneQueue()]).collect(), *delayed.collect()])
 
 
+def ledger_metrics() -> str:
+    """Tell what the observer reads in the ledger, by measuring an empty one."""
+    with TemporaryDirectory() as folder:
+        url = SecretStr(f"sqlite:///{folder}/ledger.db")
+        upgrade(url)
+        ledger = open_ledger(url)
+        rows = [
+            (code(measure.name), "gauge", ", ".join(map(code, measure.labels)), measure.meaning)
+            for measure in (LEDGER_UP, *ledger_measures(ledger))
+        ]
+        ledger.close()
+    return table(METRIC_COLUMNS, rows)
+
+
 class OneQueue:
     """A broker of one queue."""
 
     alias = "broker"
 
+    def look(self) -> Measured:
+        """Return all that a broker can say."""
+        depth = QueueDepth("queue", 1, 1, {LEAST_URGENT: 1, MOST_URGENT: 0}, consumers=1, oldest_seconds=1.0)
+        return Measured([depth], dead=0)
+
     def measure(self) -> list[QueueDepth]:
         """Return its depth."""
-        return [QueueDepth("queue", 1, 1, {LEAST_URGENT: 1, MOST_URGENT: 0})]
+        return self.look().queues
 
 
 def metric_table(families: Iterable[Any]) -> str:
@@ -161,7 +208,7 @@ def metric_table(families: Iterable[Any]) -> str:
         scraped = f"{name}_total" if kind == "counter" else name
         if not name.endswith("_created"):
             rows.append((code(scraped), kind, ", ".join(map(code, labels)), family.documentation))
-    return table(("metric", "type", "labels", "meaning"), rows)
+    return table(METRIC_COLUMNS, rows)
 
 
 def errors() -> str:
@@ -198,9 +245,12 @@ REGIONS: dict[str, Callable[[], str]] = {
     "tasks": tasks,
     "exit-codes": exits,
     "events": event_records,
+    "history": history,
+    "task-states": task_states,
     "outcomes": outcomes,
     "worker-metrics": worker_metrics,
     "observer-metrics": observer_metrics,
+    "ledger-metrics": ledger_metrics,
     "errors": errors,
 }
 

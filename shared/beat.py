@@ -99,6 +99,13 @@ class FleetScheduler(PersistentScheduler):
         following = self.schedule[entry.name]
         firing = Firing(self._runs.key, entry.name, entry.total_run_count, runs_of(following))
         try:
+            if self._runs.skip_if_paused(firing):
+                self._resting = False
+                if firing.instead is None:
+                    logger.info("Entry %r is paused; this time it is left out.", entry.name)
+                else:
+                    self._move(following, firing.instead)
+                return
             with under_way(firing):
                 sent = self.apply_async(entry, advance=False)
         except SchedulingError as error:
@@ -108,6 +115,10 @@ class FleetScheduler(PersistentScheduler):
             else:
                 logger.exception("Entry %r can't be published, and waits for its next time.", entry.name)
                 following.total_run_count = entry.total_run_count
+            return
+        except (redis.RedisError, OSError) as error:
+            self._rest(error)
+            self._move(following, runs_of(entry))
             return
         self._resting = False
         if firing.instead is None:

@@ -90,21 +90,22 @@ class BulkProducer:
         body: Any,
         *,
         serializer: str | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
         retry: bool = False,  # noqa: ARG002 - a batch is always tried again
         retry_policy: Mapping[str, Any] | None = None,  # noqa: ARG002 - as the app's settings say
         **options: Any,
     ) -> None:
-        """Take a message, and send all that were taken when they are many.
+        """Take a message, encoded already where its content type is known, and send all when they are many.
 
         Raises:
             kombu.exceptions.EncodeError: An argument can't be encoded.  Nothing was sent of this message.
             PublishFailed: The broker did not take them.
         """
-        content_type, content_encoding, content = dumps(body, serializer=serializer)
-        self._messages.append(
-            (content, {**options, "content_type": content_type, "content_encoding": content_encoding})
-        )
-        self._bytes += len(content)
+        if content_type is None:
+            content_type, content_encoding, body = dumps(body, serializer=serializer)
+        self._messages.append((body, {**options, "content_type": content_type, "content_encoding": content_encoding}))
+        self._bytes += len(body)
         if len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES:
             self.send()
 

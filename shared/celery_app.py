@@ -20,10 +20,14 @@ from celery.result import AsyncResult
 from kombu import Connection
 from kombu.pools import ProducerPool
 
+from shared.arguments import LargeArguments, Reference
+from shared.bounds import Bounds
 from shared.brokers import Broker, Brokers, kind_of
 from shared.bulk import bulk_under_way
 from shared.canvas.scattering import add_scatter
 from shared.canvas.signatures import signature
+from shared.chords.deadline import DEADLINE_SECONDS
+from shared.chords.table import ChordTable
 from shared.configuration import (
     FIXED_TRANSPORT_OPTIONS,
     FLEET_DEFAULTS,
@@ -54,6 +58,7 @@ from shared.routing import RoutingTable, TaskSpec
 from shared.state import State, StateUrl
 from shared.task import fleet_base
 from shared.usage_errors import as_usage_error
+from shared.versions import FIRST_VERSION
 
 if TYPE_CHECKING:
     from shared.testing.recording import Recorder
@@ -79,6 +84,13 @@ class FleetCelery(Celery):
             returns it when it is first needed.
         large_results: Where large results lie, or a function that says so when it is first needed; by default all
             results lie in the result store.
+        large_arguments: Where large arguments lie, or a function that says so when it is first needed; by default
+            all arguments travel in messages.
+        bounds: How large a message may be, and how many may wait for their time, or a function that says so when it
+            is first needed.
+        chord_deadline: After how many seconds a chord has failed that no deadline was given for, or a function that
+            says so when it is first needed; a fleet without ``state`` has no deadlines.
+        message_version: Which form its messages have; see ``shared.versions``.
         options: What ``Celery`` takes.  The app does not become current unless ``set_as_current`` says so.
 
     Raises:
@@ -88,7 +100,10 @@ class FleetCelery(Celery):
     amqp_cls = "shared.publishing:FleetAMQP"
     control_cls = "shared.control:FleetControl"
     events_cls = "shared.event_dispatcher:FleetEvents"
+    log_cls = "shared.logs.setting_up:FleetLogging"
     task_cls = "shared.task:FleetTask"
+    newer_messages_seconds = 1800.0
+    """For how long a worker gives back messages of a newer release, until they are dead letters: time to replace it."""
 
     amqp: FleetAMQP
     _conf: Any
@@ -106,14 +121,23 @@ class FleetCelery(Celery):
         defaults: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         state: StateUrl | None = None,
         large_results: LargeResults | Callable[[], LargeResults] | None = None,
+        large_arguments: LargeArguments | Callable[[], LargeArguments] | None = None,
+        bounds: Bounds | Callable[[], Bounds] | None = None,
+        chord_deadline: float | Callable[[], float] = DEADLINE_SECONDS,
+        message_version: int = FIRST_VERSION,
         **options: Any,
     ) -> None:
         self._brokers = brokers
         self._state = state
         self.state = State(state)
         self.delays = DelayTable(self.state)
+        self.chords = ChordTable(self.state)
+        self._chord_deadline = chord_deadline
         self._defaults = defaults or {}
         self._large_results = large_results
+        self._large_arguments = large_arguments
+        self._bounds = bounds or Bounds()
+        self.message_version = message_version
         self.queue_table = table_of(queues)
         self.home = str(home or next(iter(self.queue_table.values())).broker)
         self.service = service
@@ -149,6 +173,21 @@ class FleetCelery(Celery):
         """Where large results lie; ``None`` when all lie in the result store."""
         return self._large_results() if callable(self._large_results) else self._large_results
 
+    @cached_property
+    def large_arguments(self) -> LargeArguments | None:
+        """Where large arguments lie; ``None`` when all travel in messages."""
+        return self._large_arguments() if callable(self._large_arguments) else self._large_arguments
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """How large a message may be, and how many may wait for their time."""
+        return self._bounds() if callable(self._bounds) else self._bounds
+
+    @cached_property
+    def chord_deadline(self) -> float:
+        """How many seconds a chord has for which no deadline is given."""
+        return self._chord_deadline() if callable(self._chord_deadline) else self._chord_deadline
+
     @property
     def default_worker_queues(self) -> tuple[str, ...]:
         """The queues of a worker without ``-Q``: those that the app's service has on its home broker.
@@ -177,6 +216,11 @@ class FleetCelery(Celery):
     def broker(self) -> Broker:
         """The broker that this process belongs to: a worker's is the one that owns its queues."""
         return self._joined or self.brokers.find(self.conf.broker_url)
+
+    @property
+    def joined(self) -> Broker | None:
+        """The broker that this process joined as a worker of its queues; ``None`` where it is no worker."""
+        return self._joined
 
     def join(self, queues: Iterable[str]) -> None:
         """Make this process belong to the broker that owns the given queues, as a worker of them does.
@@ -216,10 +260,13 @@ class FleetCelery(Celery):
 
         Raises:
             UnknownTask, UnknownQueue, UnknownBroker, MisroutedQueue, InvalidPriority: Nothing was sent.
+            MessageTooLarge: It is larger than ``bounds`` allow; nothing was sent.  It is a
+                ``kombu.exceptions.EncodeError`` too.
             PublishFailed: The broker did not take the message within some seconds; ``sent`` says whether it may
                 have arrived.  It is a ``kombu.exceptions.OperationalError`` too.
         """
         self._refuse_unknown(name)
+        options.pop("deadline", None)  # a chord's, which Celery gives its members as well
         with publication() as cell, as_publish_failed(lambda: cell.broker or self.broker):
             if self.recorder is not None:
                 return self.recorder.send(super().send_task, name, args, kwargs, countdown, eta, *rest, **options)
@@ -229,6 +276,38 @@ class FleetCelery(Celery):
                 # Celery would look for a way to delay it on the broker.
                 countdown = eta = None
             return super().send_task(name, args, kwargs, countdown, eta, *rest, **options)
+
+    def stored(self, value: Any) -> Reference:
+        """Put a large argument into storage, and return what stands for it in the message.
+
+        The task gets the value itself.  What this returns may be an argument of any number of tasks, in any canvas,
+        for as long as arguments are kept.
+
+        Args:
+            value: JSON, as large as a worker has memory for.
+
+        Raises:
+            ConfigurationError: This app has no storage.  Nothing was written.
+            ArgumentNotStored: Storage does not take it.
+            kombu.exceptions.EncodeError: It is no JSON.
+        """
+        if self.large_arguments is None:
+            raise ConfigurationError(
+                f"App {self.main!r} has no storage for large arguments: give its FleetCelery large_arguments=, over "
+                "the storage of the workers."
+            )
+        return self.large_arguments.put(value)
+
+    def large_arguments_of(self, task: str) -> LargeArguments | None:
+        """Return where the arguments of a task go by themselves when its message would be too large, if they do."""
+        spec, own = self.routing.tasks.get(task), self._tasks.get(task)
+        takes = (spec is not None and spec.large_arguments) or getattr(own, "large_arguments", False)
+        return self.large_arguments if takes else None
+
+    def hides_arguments(self, task: str) -> bool:
+        """Tell whether the arguments of a task are shown to nobody, as the table or ``hide_arguments`` of it says."""
+        spec, own = self.routing.tasks.get(task), self._tasks.get(task)
+        return bool((spec is not None and spec.hide_arguments) or getattr(own, "hide_arguments", False))
 
     def signature(self, *args: Any, **options: Any) -> Any:
         """Make a signature of this app's, as ``celery.signature`` does."""
@@ -279,10 +358,11 @@ class FleetCelery(Celery):
         return worker
 
     def close(self) -> None:
-        """Close the connections of this app's pools and forget the app."""
+        """Close the connections of this app and forget it."""
         if "amqp" in self.__dict__:
             self.amqp.pools.close()
         close_store(self._backend_cache)
+        self.state.close()
         super().close()
 
     def __reduce_keys__(self) -> dict[str, Any]:
@@ -298,6 +378,9 @@ class FleetCelery(Celery):
             "defaults": self._defaults,
             "state": self._state,
             "large_results": self._large_results,
+            "large_arguments": self._large_arguments,
+            "bounds": self._bounds,
+            "chord_deadline": self._chord_deadline,
         }
 
     def _task_from_fun(self, fun: Any, name: str | None = None, base: type | None = None, **options: Any) -> Any:

@@ -13,8 +13,10 @@ from kombu.exceptions import OperationalError
 from kombu.pidbox import Mailbox
 
 from shared.brokers import Broker, BrokerKind
-from shared.delays.remote import DelayedMessages
+from shared.delays.remote import NODE, DelayedMessages
+from shared.producers import PublishFailed
 from shared.publishing import broker_of_publication, place_of, publication
+from shared.replies import Replies
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -39,6 +41,13 @@ class FleetMailbox(Mailbox):
         if self.app.broker.kind is BrokerKind.RABBITMQ:
             hostname = f"{hostname}.{uuid4().hex}"
         return super().get_queue(hostname)
+
+    def _publish_reply(self, *args: Any, **options: Any) -> None:
+        """Reply to a command; where the broker takes no reply the worker goes on without."""
+        try:
+            super()._publish_reply(*args, **options)
+        except PublishFailed as error:
+            logger.warning("A remote control command gets no reply: %s", error)
 
 
 class FleetControl(Control):
@@ -71,7 +80,8 @@ class FleetControl(Control):
         Args:
             command: The name of the command.
             arguments: Its arguments.
-            destination: Names of the nodes that are meant; all by default.
+            destination: Names of the nodes that are meant; all by default.  When each of them has replied, no more is
+                waited for, on any broker.
             connection: A connection to the one broker whose workers are meant.
             options: What ``Control.broadcast`` takes; ``limit`` counts for each broker by itself.
 
@@ -85,12 +95,15 @@ class FleetControl(Control):
         delayed = DelayedMessages(self.app).asked(command, arguments or {}, destination, connection, options)
         replies: Any = []
         if not delayed.alone:
-            replies = self._tell_workers(command, arguments, destination, connection=connection, **options)
+            awaited = Replies({*(destination or ())} - {NODE}, options.pop("callback", None))
+            replies = self._tell_workers(
+                awaited, command, arguments, destination, connection=connection, callback=awaited.note, **options
+            )
         if delayed.failure is not None:
             raise delayed.failure
         return [*(replies or ()), *delayed.replies] if options.get("reply") else None
 
-    def _tell_workers(self, *args: Any, connection: Any = None, **options: Any) -> Any:
+    def _tell_workers(self, awaited: Replies, *args: Any, connection: Any = None, **options: Any) -> Any:
         if connection is not None:
             # Celery would read the replies there, and publish the command on the home broker.
             with publication(self.app.brokers.at(place_of(connection))):
@@ -100,19 +113,19 @@ class FleetControl(Control):
         brokers = list(self.app.brokers.values())
         # All at once: each may wait its whole time limit for replies.
         with ThreadPoolExecutor(len(brokers)) as pool:
-            answers = list(pool.map(lambda broker: self._broadcast_on(broker, *args, **options), brokers))
+            answers = list(pool.map(lambda broker: self._broadcast_on(broker, awaited, *args, **options), brokers))
         if all(isinstance(answer, OperationalError) for answer in answers):
             raise next(iter(answers))
         replies = [reply for answer in answers if isinstance(answer, list) for reply in answer]
         return replies if options.get("reply") else None
 
-    def _broadcast_on(self, broker: Broker, *args: Any, **options: Any) -> Any:
+    def _broadcast_on(self, broker: Broker, awaited: Replies, *args: Any, **options: Any) -> Any:
         """Broadcast on one broker; return its replies, or the error when it is out of reach."""
         with publication(broker):
             try:
                 with self.app.connection_or_acquire() as connection:
                     connection.ensure_connection(max_retries=1, timeout=CONNECT_WITHIN_SECONDS)
-                    return super().broadcast(*args, connection=connection, **options)
+                    return super().broadcast(*args, connection=awaited.over(connection), **options)
             except (OperationalError, *_lost_connection(self.app, broker)) as error:
                 logger.warning("Broker %s was not told of a remote control command: %s", broker, type(error).__name__)
                 return OperationalError(f"Broker {broker} is out of reach.")

@@ -1,16 +1,19 @@
 """Dead letters: messages that were taken out of circulation, kept whole with the reason.
 
-They stay on the broker that they came from: on Redis in the list ``fleet.dead``, on RabbitMQ in the durable queue
-``fleet.dead``.  Both hold the same JSON objects; see ``DeadLetter`` for their fields.
+They land on the broker that they came from: on Redis in the list ``fleet.dead``, on RabbitMQ in the durable queue
+``fleet.dead``.  Both hold the same JSON objects; see ``DeadLetter`` for their fields.  Whoever keeps a ledger
+collects them from there (``shared.letter_boxes``); without one they stay.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,15 +29,25 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/vnd.fleet.dead-letter+json"
 READ_AT_ONCE = 100
+REPLAY_HEADER = "replay"
+"""Message header of a replayed message: the number of the dead letter that it was, and how often it was replayed."""
 
 
 class Reason(StrEnum):
     """Why a message was taken out."""
 
+    FAILED = "failed"
+    """Its task raised, ran into its hard time limit or rejected its message, and is not tried again."""
+    EXPIRED = "expired"
+    """It came to a worker after its time; or RabbitMQ dropped it then, for a publisher had told it to."""
+    LOST = "lost after acknowledgement"
+    """Its task died when the message was acknowledged already, so no broker hands it out again."""
     UNDECODABLE = "undecodable"
     """Its bytes could not be turned into values: broken JSON, an unknown compression, a forbidden content type."""
     UNKNOWN_TASK = "unknown task"
     """The worker has no task of that name."""
+    NEWER_RELEASE = "newer release"
+    """It is of a newer release than its workers were for half an hour; those of that release can run it."""
     BAD_MESSAGE = "bad message"
     """Its values are not those of a task: no id, no arguments, a time limit that is no number."""
     POISON = "poison"
@@ -62,6 +75,8 @@ class DeadLetter:
     reason: Reason
     detail: str
     """What was wrong, for a person."""
+    traceback: str | None = None
+    """Where it was raised, of a task that failed."""
     at: float = field(default_factory=time.time)
     """When it was taken out, in seconds since the epoch."""
     headers: Mapping[str, Any] | None = None
@@ -71,7 +86,9 @@ class DeadLetter:
     body: bytes
 
     @classmethod
-    def of(cls, message: Any, *, queue: str, broker: str, reason: Reason, detail: str) -> Self:
+    def of(
+        cls, message: Any, *, queue: str, broker: str, reason: Reason, detail: str, traceback: str | None = None
+    ) -> Self:
         """Return the dead letter of a message that a worker received."""
         headers = dict(message.headers) if isinstance(message.headers, Mapping) else {}
         if not message.errors:  # its body is decompressed
@@ -84,6 +101,7 @@ class DeadLetter:
             broker=broker,
             reason=reason,
             detail=detail,
+            traceback=traceback,
             headers=headers,
             properties=message.properties,
             content_type=message.content_type,
@@ -103,13 +121,66 @@ class DeadLetter:
     def loads(cls, kept: bytes | str) -> Self:
         """Return a dead letter from what is kept; what is none comes as an undecodable one."""
         try:
-            fields = json.loads(kept)
-            body, encoding = fields.pop("body"), fields.pop("body_encoding")
+            found = json.loads(kept)
+            body, encoding = found.pop("body"), found.pop("body_encoding")
             content = base64.b64decode(body) if encoding == "base64" else body.encode()
-            return cls(**{**fields, "reason": Reason(fields["reason"]), "body": content})
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            known = {name: found[name] for name in NAMES & found.keys()}  # a later release may write more
+            return cls(**{**known, "reason": Reason(found["reason"]), "body": content}).checked()
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, OSError) as error:
             detail = f"It lay among the dead letters and is none: {type(error).__name__}"
             return cls(queue=DEAD, reason=Reason.UNDECODABLE, detail=detail, body=as_bytes(kept))
+
+    @property
+    def digest(self) -> str:
+        """What tells it from others: equal for two letters of one message, which a crash may leave.
+
+        A message without an id can't be told from another one like it, so each letter of such a one is its own.
+        """
+        if self.id is None:
+            return hashlib.sha256(self.dumps()).hexdigest()
+        told = [self.broker, self.queue, self.reason, self.headers, base64.b64encode(self.body).decode()]
+        return hashlib.sha256(json.dumps(told, default=plain, sort_keys=True).encode()).hexdigest()
+
+    def header(self, name: str) -> str | None:
+        """Return a header that is a text, if there is one: ``root_id``, ``parent_id``, ``group``, ``origin``."""
+        value = (self.headers or {}).get(name)
+        return value if isinstance(value, str) else None
+
+    @property
+    def replay_of(self) -> int | None:
+        """The number of the dead letter whose replay this message was."""
+        return self._replay("of") or None
+
+    @property
+    def replays(self) -> int:
+        """How often its message was replayed before."""
+        return self._replay("times")
+
+    def checked(self) -> Self:
+        """Return it, if each field is of its kind; what lies among dead letters may be anybody's.
+
+        Raises:
+            TypeError, ValueError, OverflowError, OSError: One is not.
+        """
+        told: Sequence[Any] = (self.queue, self.detail)
+        texts = (self.id, self.task, self.broker, self.traceback, self.content_type, self.content_encoding)
+        right = (
+            all(isinstance(text, str) for text in told)
+            and all(isinstance(text, str | None) for text in texts)
+            and all(isinstance(table, Mapping | None) for table in (self.headers, self.properties))
+        )
+        if not right:
+            raise TypeError("A field is not of its kind.")
+        datetime.fromtimestamp(self.at, UTC)
+        return self
+
+    def _replay(self, name: str) -> int:
+        told = (self.headers or {}).get(REPLAY_HEADER)
+        value = told.get(name) if isinstance(told, Mapping) else None
+        return value if isinstance(value, int) else 0
+
+
+NAMES = frozenset(each.name for each in fields(DeadLetter))
 
 
 def unreadable_letter(payload: bytes, *, queue: str, reason: Reason, detail: str) -> bytes:
@@ -201,16 +272,18 @@ def _on_rabbitmq(app: FleetCelery, broker: str) -> Iterator[DeadLetter]:
     with app.connection_for_read(broker) as connection, connection.channel() as channel:
         DEAD_LETTERS.bind(channel).declare()
         while message := channel.basic_get(DEAD):
-            yield _read(channel.message_to_python(message), broker)
+            yield read_letter(channel.message_to_python(message), broker)
 
 
-def _read(message: Any, broker: str) -> DeadLetter:
+def read_letter(message: Any, broker: str) -> DeadLetter:
+    """Return the dead letter of a message in RabbitMQ's queue of them, also of one that RabbitMQ put there itself."""
     if message.content_type == CONTENT_TYPE:
         return DeadLetter.loads(message.body)
-    deaths = message.headers.get("x-death") or [{}]
-    detail = f"RabbitMQ's reason: {deaths[0].get('reason', 'none given')}"
-    queue = str(deaths[0].get("queue", DEAD))
-    return DeadLetter.of(message, queue=queue, broker=broker, reason=Reason.DROPPED_BY_BROKER, detail=detail)
+    deaths = message.headers.get("x-death")
+    last = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping) else {}
+    why, queue = last.get("reason", "none given"), str(last.get("queue", DEAD))
+    reason = Reason.EXPIRED if why == "expired" else Reason.DROPPED_BY_BROKER
+    return DeadLetter.of(message, queue=queue, broker=broker, reason=reason, detail=f"RabbitMQ's reason: {why}")
 
 
 def as_bytes(body: Any) -> bytes:

@@ -11,6 +11,7 @@
     │   └── MixedBrokers              one worker was asked to serve queues of two brokers
     ├── ResultStoreOutOfReach         it does not answer who asks what became of a task
     ├── ResultUnavailable             a large result can't be read from storage here
+    ├── ArgumentUnavailable           a large argument can't be read from storage here
     ├── LostAfterAcknowledgement      the failure of a task that died when its message was acknowledged already
     ├── DeadLettered                  a message was taken out of circulation, and is kept as a dead letter
     │   ├── BadMessage                it is not that of a task
@@ -18,11 +19,14 @@
     │   └── Undeliverable             its broker did not take it when its time had come
     └── PublishError                  has ``sent``: "no" or "unknown"
         ├── PublishFailed             the broker did not take the message in time (shared.producers)
+        ├── NotReplayable             a dead letter that can't be published again; nothing was sent (shared.replaying)
         ├── UnknownName               nothing was sent
         │   ├── UnknownBroker
         │   ├── UnknownQueue
         │   └── UnknownTask
         ├── InvalidPriority           nothing was sent
+        ├── MessageTooLarge           its arguments belong into storage; nothing was sent (shared.message_size)
+        ├── ArgumentNotStored         storage does not take a large one; nothing was sent (shared.arguments)
         ├── UnenforceableTimeLimit    the pool of the queue can't hold it; nothing was sent
         └── MisroutedQueue            a route or call names a broker that does not own its queue; nothing was sent
 """
@@ -95,6 +99,13 @@ class ResultStoreOutOfReach(FleetError):
 
 class ResultUnavailable(FleetError):
     """A large result can't be read: it has expired, or this process does not see the storage that it lies in."""
+
+
+class ArgumentUnavailable(FleetError):
+    """A large argument can't be read: it was removed, or this process does not see the storage that it lies in.
+
+    Stored as the failure of its task, which has not run.
+    """
 
 
 class LostAfterAcknowledgement(FleetError):

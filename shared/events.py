@@ -1,9 +1,10 @@
 """What happened in a worker, as records; whoever wants to know subscribes.
 
-| record         | when                                             | measured                               |
-|----------------|--------------------------------------------------|----------------------------------------|
-| ``TaskStarted``| a task was handed to a process or thread         | ``waited``: seconds since it was due   |
-| ``TaskEnded``  | an execution ended, once for each that started   | ``seconds``: run time, when known      |
+| record          | when                                             | measured                                |
+|-----------------|--------------------------------------------------|-----------------------------------------|
+| ``TaskReceived``| a worker took a message of a task                | ``redelivered``: not for the first time |
+| ``TaskStarted`` | a task was handed to a process or thread         | ``waited``: seconds since it was due    |
+| ``TaskEnded``   | an execution ended, once for each that started   | ``seconds``: run time, when known       |
 
 Records are made in the worker's parent process.  A subscriber that raises is logged and never fails a task.
 """
@@ -31,6 +32,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskReceived:
+    """A worker took a message of a task from its queue; the execution may have to wait for a free process."""
+
+    task: str
+    queue: str
+    broker: str
+    redelivered: bool
+    """The broker had handed the message out before: its worker died, or gave it back."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStarted:
     """A task was handed to a process or thread of the pool."""
 
@@ -55,7 +67,7 @@ class TaskEnded:
     """The class of the exception of a failure."""
 
 
-Event = TaskStarted | TaskEnded
+Event = TaskReceived | TaskStarted | TaskEnded
 
 
 class Subscribers:

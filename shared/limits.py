@@ -4,10 +4,14 @@ A task that finds no token is given an appointment.  Appointments lie as far apa
 ask again and again, and whoever came first has the first one.  The token itself is taken when the task starts: a worker
 that stood still, or had other work to do, causes no burst afterwards.
 
+Who comes back stands behind all that is in the queue by then.  As long as those in the line are late for that reason,
+or were revoked, tokens would lapse: a task without an appointment may take them.
+
 | key                        | kind | what is in it                                                                |
 |----------------------------|------|------------------------------------------------------------------------------|
 | ``fleet.limit:<task>``     | hash | ``next``: when the tokens that were taken will have come, all of them;       |
-| ``fleet.limit:<task>:<…>`` |      | ``line``: when the last appointment is.  The second form is one key's.       |
+| ``fleet.limit:<task>:<…>`` |      | ``line``: when the last appointment is; ``kept``: of which time the latest   |
+|                            |      | appointment is that was kept.  The second form of the key is one value's.    |
 
 Times are in seconds by the clock of the server.  A limit that nobody has used for a while is forgotten, which changes
 nothing.  Source: the generic cell rate algorithm, ITU-T I.371, annex A, with a line of appointments before it.
@@ -18,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from inspect import signature
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from celery.utils.time import rate
@@ -33,31 +38,44 @@ KEY = "fleet.limit:"
 EARLY_SECONDS = 0.5
 """How much too early a task with an appointment may start: those before it arrive a little late, now and then."""
 
+LATE_SECONDS = 1.0
+"""How late those in the line must be for others to take the tokens: more than movers and workers need as a rule."""
+
 PUT_OFF_HEADER = "put_off"
-"""Message header of a task that has had an appointment: how often it was put off, and until when."""
+"""Message header of a task that has had an appointment: how often it was put off, and until when, also in seconds by
+the clock of the server."""
 
 TAKE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local interval, burst, early = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local kept = redis.call('HMGET', KEYS[1], 'next', 'line')
-local next, line = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
+local interval, burst, early, late = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local appointment = tonumber(ARGV[5])
+local found = redis.call('HMGET', KEYS[1], 'next', 'line', 'kept')
+local next, line, kept = tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or now)
 local token = next - (burst - 1) * interval
 local start = math.max(token, line + interval)
-local wait = 0
-if (early > 0 and token <= now + early) or (early == 0 and start <= now) then
-  next = math.max(next, now) + interval
+local free
+if appointment then
+  kept = math.max(kept, math.min(appointment, now))
+  free = token <= now + early
 else
-  line = start
-  wait = start - now
+  free = start <= now or (token <= now and kept + late <= now)
 end
-redis.call('HSET', KEYS[1], 'next', next, 'line', line)
+if free then
+  next = math.max(next, now) + interval
+  start = now
+else
+  if line <= now then kept = now end
+  line = start
+end
+redis.call('HSET', KEYS[1], 'next', next, 'line', line, 'kept', kept)
 redis.call('PEXPIRE', KEYS[1], math.ceil((math.max(next, line) + interval - now) * 1000))
-return tostring(wait)
+return {tostring(start - now), tostring(start)}
 """
-"""KEYS: the limit.  ARGV: seconds between two tokens, how many the bucket holds, how many seconds too early a token may
-be fetched (0: by one without an appointment, who comes after all that have one).
-Returns how many seconds from now the appointment is, 0 for one who may start now."""
+"""KEYS: the limit.  ARGV: seconds between two tokens, how many the bucket holds, how many seconds too early one with an
+appointment may fetch a token, how many seconds late those in the line must be for others to take one, and when the
+appointment was, nothing without one.
+Returns how many seconds from now the appointment is, 0 for one who may start now, and when that is."""
 
 
 class Limit(NamedTuple):
@@ -76,26 +94,33 @@ class Limit(NamedTuple):
         return cls(1 / per_second, task.fleet_rate_limit_burst) if per_second else None
 
 
+class Turn(NamedTuple):
+    """When a task may start."""
+
+    wait: float
+    """Seconds from now; 0 when it has its token."""
+    at: float
+    """The same by the clock of the server."""
+
+
 class Limits:
     """The limits of a fleet.  ``take`` may raise ``redis.RedisError``."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def take(self, key: str, limit: Limit, *, appointed: bool) -> float:
+    def take(self, key: str, limit: Limit, *, appointment: float | None) -> Turn:
         """Take a token, or have an appointment for one.
 
         Args:
             key: Of ``key_of``.
             limit: The limit.
-            appointed: Whether this is one who had an appointment.
-
-        Returns:
-            Seconds from now until the appointment; 0 when the task has its token and may start.
+            appointment: When this one had an appointment, as ``Turn.at`` said; ``None`` for one that had none.
         """
-        values = [limit.interval, limit.burst, EARLY_SECONDS if appointed else 0]
-        wait: Any = self._state.client.register_script(TAKE)(keys=[key], args=values)
-        return float(wait)
+        came_back = "" if appointment is None else appointment
+        values = [limit.interval, limit.burst, EARLY_SECONDS, LATE_SECONDS, came_back]
+        wait, at = self._state.client.register_script(TAKE)(keys=[key], args=values)
+        return Turn(float(wait), float(at))
 
 
 def key_of(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
@@ -118,6 +143,17 @@ def times_put_off(headers: Mapping[str, Any]) -> int:
     """Return how often a task has had an appointment, by the headers of its message."""
     times = _put_off(headers).get("times")
     return times if isinstance(times, int) else 0
+
+
+def appointment_of(headers: Mapping[str, Any]) -> float | None:
+    """Return when the appointment of a task was, by the headers of its message; ``None`` for one that had none.
+
+    It is long past for one that a worker of an earlier release put off.
+    """
+    at = _put_off(headers).get("at")
+    if isinstance(at, int | float) and isfinite(at):
+        return float(at)
+    return 0.0 if times_put_off(headers) else None
 
 
 def put_off_until(headers: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic
@@ -105,5 +105,15 @@ class Listening:
             )
             self._receivers[broker.alias] = receiver
             receiver.should_stop = self._ended.is_set()
-            self._news.put(Found(broker.alias))
+            receiver.connect_max_retries = 1  # it has a connection of its own, and would try in silence for ever
+            receiver.on_consume_ready = self._told_of(broker, receiver.on_consume_ready)
             receiver.capture()
+
+    def _told_of(self, broker: Broker, ready: Callable[..., None]) -> Callable[..., None]:
+        """Tell that a broker is heard once its queue is there, and not when there is a connection."""
+
+        def ready_and_found(*args: Any, **options: Any) -> None:
+            ready(*args, **options)
+            self._news.put(Found(broker.alias))
+
+        return ready_and_found

@@ -52,3 +52,6 @@ class TaskName(StrEnum):
     CORE_RECORD_CHUNK = "core.record_chunk"
     CORE_FAIL_CHUNK = "core.fail_chunk"
     CORE_CLEAN_ARTEFACTS = "core.clean_artefacts"
+    CORE_CLEAN_LEDGER = "core.clean_ledger"
+    CORE_CLEAN_DEAD_LETTERS = "core.clean_dead_letters"
+    CORE_CLEAN_HISTORY = "core.clean_history"

@@ -14,7 +14,7 @@ from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.pools import ProducerPool
 
 from shared.brokers import Broker
-from shared.deadlines import time_left
+from shared.deadlines import at_most, time_left
 from shared.handover import HAND_OVER_WITHIN_SECONDS
 from shared.producers import FleetProducer, PublishFailed
 
@@ -33,15 +33,25 @@ class BoundedProducerPool(ProducerPool):
         """Take a producer out of the pool.
 
         Raises:
-            PublishFailed: All are in use.  Nothing was sent.
+            PublishFailed: All are in use, or all of their connections are.  Nothing was sent.
         """
         try:
-            producer = super().acquire(block, time_left(timeout or HAND_OVER_WITHIN_SECONDS))
+            with at_most(timeout or HAND_OVER_WITHIN_SECONDS):
+                producer = super().acquire(block, time_left())
         except (LimitExceeded, TimeoutError) as error:
             in_use = OperationalError(f"all {self.limit} connections are in use (broker_pool_limit)")
             raise PublishFailed.by(str(self._broker), in_use, "no") from error
         producer.broker = self._broker
         return producer
+
+    def _acquire_connection(self) -> Any:
+        """Take a connection for a producer; whoever has them all may be stuck."""
+        return self.connections.acquire(block=True, timeout=time_left())
+
+    def _add_when_empty(self) -> None:
+        """Make a producer where there is none to wait for, unless the time is over: kombu waits anew for that one."""
+        time_left()
+        super()._add_when_empty()
 
 
 class DroppableConnectionPool(ConnectionPool):

@@ -11,14 +11,14 @@ from typing import Any, Literal, NamedTuple, Self
 import redis
 from amqp.exceptions import ChannelError, MessageNacked
 from kombu import Producer
-from kombu.exceptions import BatchPublishError, OperationalError
+from kombu.exceptions import BatchPublishError, EncodeError, OperationalError
 
 from shared.brokers import Broker
 from shared.deadlines import time_left
 from shared.errors import PublishError
 from shared.handover import Handover, hand_over, leaving
+from shared.transports.blocking import Blocked
 from shared.transports.confirmations import PublishesTogether
-from shared.transports.rabbitmq import Blocked
 
 REFUSED = (ChannelError, redis.ResponseError, redis.exceptions.BusyLoadingError)
 """Answers of a broker that mean: I have not got it."""
@@ -160,8 +160,9 @@ class FleetProducer(Producer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, PublishFailed):
-            self.release()  # what was broken of its connection is dropped already
+        if isinstance(error, (PublishFailed, EncodeError)):
+            # What was broken of its connection is dropped already; what can't be encoded has not touched it.
+            self.release()
         else:
             super().__exit__(kind, error, trace)
 
@@ -193,7 +194,7 @@ class FleetProducer(Producer):
     def _may_retry(self, error: BaseException, handover: Handover, policy: RetryPolicy) -> bool:
         if isinstance(error, policy.errors):
             return True
-        if self.__connection__ is None or isinstance(error, FINAL):
+        if self.__connection__ is None or isinstance(error, KEEPS_CONNECTION):
             return False
         return handover.sent == "no" or is_broken(error)
 

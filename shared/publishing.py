@@ -8,7 +8,7 @@ a router for the queue before it takes a producer.  The router here notes the ow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,17 @@ from kombu.utils.objects import cached_property
 from shared.brokers import DEFAULT_VHOST, Broker, BrokerKind, Place
 from shared.canvas.carriers import routed_as
 from shared.canvas.stamps import unpack
+from shared.chords.dispatching import headers_of_dispatch
 from shared.delays.entry import Delay
 from shared.errors import InvalidTable, UnknownQueue
+from shared.message_size import MeasuringProducer
 from shared.priorities import checked
 from shared.producer_pools import ProducerPools
 from shared.producers import FleetProducer
+from shared.sent_events import HIDDEN, SentEvents, place_in_workflow
+from shared.steps import published_or_given_back
+from shared.tallies import SENT
+from shared.versions import VERSION_HEADER
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -261,15 +267,24 @@ class FleetAMQP(AMQP):
         """Return a message; its eta is that of the publish under way where ``send_task`` was not told of it."""
         if delay := delay_of_publication():
             countdown, eta = delay.countdown, delay.eta
+        if self.app.hides_arguments(name):
+            options.update(argsrepr=HIDDEN, kwargsrepr=HIDDEN)
         message = super().as_task_v2(task_id, name, args, kwargs, countdown, eta, *rest, **options)
         unpack(message.headers)
         return message
 
+    @cached_property
+    def _event_dispatcher(self) -> SentEvents:
+        """What takes events about publishes; Celery's own sends each by itself, and with the producer at hand."""
+        return SentEvents(self.app, lambda: (broker_of_publication() or self.app.broker).alias)
+
     def _retry_publish(self, publish: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Publish a chain step or callback; a priority that nobody inherits leaves a chord's body its own."""
+        of_a_task = "parent_id" in options  # and no body of a chord, which has a way of its own
         if options.get("priority", True) is None:
             del options["priority"]
-        return super()._retry_publish(publish, *args, **options)
+        with published_or_given_back() if of_a_task else nullcontext():
+            return super()._retry_publish(publish, *args, **options)
 
     def _refuse_unenforceable(self, task: str, hard: float | None, soft: float | None) -> None:
         """Refuse time limits of a call that its queue can't enforce; of a task's own, the worker warns."""
@@ -286,9 +301,19 @@ class FleetAMQP(AMQP):
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
             if any(limits := message.headers.get("timelimit") or ()):
                 self._refuse_unenforceable(name, *limits)
-            options["headers"] = {**(options.get("headers") or {}), PUBLISHED_AT_HEADER: time()}
+            now, broker = time(), broker_of_publication()
+            given = {**(options.get("headers") or {}), **headers_of_dispatch(name)}
+            options["headers"] = {VERSION_HEADER: self.app.message_version, **given, PUBLISHED_AT_HEADER: now}
+            if broker is not None and broker.kind is BrokerKind.RABBITMQ and delay_of_publication() is None:
+                options["timestamp"] = int(now)  # by which RabbitMQ tells how old the head of a queue is
+            options.pop("expiration", None)  # a worker records that it expired; RabbitMQ would tell nobody
+            if message.sent_event is not None:
+                message.sent_event.update(place_in_workflow(message.headers, message.body))
             options["mandatory"] = True  # work that reaches no queue is an error; RabbitMQ alone can tell
-            return send(producer, name, message, **options)
+            sent = send(MeasuringProducer(self.app, producer, name), name, message, **options)
+            if broker is not None:
+                SENT.count(name, str(queue_of_publication()), broker.alias)
+            return sent
 
         return send_task_message
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kombu import Exchange, Queue
 from kombu.common import maybe_declare
@@ -18,6 +18,8 @@ from shared.errors import ConfigurationError, InvalidTable, UnenforceableTimeLim
 from shared.names import BrokerName, QueueName, ServiceName
 from shared.priorities import MOST_URGENT
 from shared.transports.claims import DEAD
+
+Number = TypeVar("Number", int, float)
 
 
 class Pool(StrEnum):
@@ -35,6 +37,8 @@ ENFORCE_HARD_LIMITS = frozenset({Pool.PREFORK})
 """Only a child process can be killed."""
 GRACE_WITHOUT_LIMIT_SECONDS = 60.0
 """The grace period of work without a hard time limit: mail, whose every step the SMTP timeout bounds."""
+CHILD_MEMORY_KIB = 1024 * 1024
+"""A gibibyte: what the largest image that is taken on needs, and a dozen times what an idle child has."""
 AFTER_GRACE_SECONDS = 15.0
 """What a worker needs at most beyond its grace period, to give work back and to end; then it may be killed."""
 
@@ -61,6 +65,12 @@ class QueueSpec:
     """Seconds until the child process is killed."""
     max_lost_executions: int = 3
     """How often a task may take its process with it until it counts as poison; see ``shared.worker.poison``."""
+    keep_failures: bool = True
+    """Whether messages of tasks that failed for good are kept as dead letters; see ``shared.worker.failures``."""
+    max_memory_per_child: int | None = CHILD_MEMORY_KIB
+    """KiB of memory; a child process that has had more is replaced when its task has ended.  Prefork alone."""
+    max_tasks_per_child: int | None = None
+    """After so many tasks a child process is replaced.  Prefork alone."""
 
     def __post_init__(self) -> None:
         reason = self.unenforceable(self.soft_time_limit, self.time_limit)
@@ -68,6 +78,8 @@ class QueueSpec:
             raise InvalidTable(f"{reason} Use prefork.")
         if self.max_lost_executions < 1:
             raise InvalidTable(f"A task of queue {self.name!r} must be executed once: max_lost_executions is below 1.")
+        if any(limit is not None and limit < 1 for limit in (self.max_memory_per_child, self.max_tasks_per_child)):
+            raise InvalidTable(f"A limit per child of queue {self.name!r} is at least 1; None is no limit.")
         if self.soft_time_limit and self.time_limit and self.soft_time_limit >= self.time_limit:
             raise InvalidTable(f"The soft time limit of queue {self.name!r} must be below its hard one.")
 
@@ -229,6 +241,8 @@ class WorkerSetup(NamedTuple):
     prefetch: int
     soft_time_limit: float | None
     time_limit: float | None
+    max_memory_per_child: int | None
+    max_tasks_per_child: int | None
 
 
 def worker_setup(specs: Sequence[QueueSpec], pool: Any = None) -> WorkerSetup:
@@ -239,7 +253,8 @@ def worker_setup(specs: Sequence[QueueSpec], pool: Any = None) -> WorkerSetup:
         pool: The pool that was asked for; that of the queues by default.
 
     Returns:
-        The queues' pool, the sum of their concurrencies, the least prefetch, the longest time limits.
+        The queues' pool, the sum of their concurrencies, the least prefetch, the longest time limits, the most that
+        a child may have and do.
 
     Raises:
         ConfigurationError: The queues want different pools, and none was asked for.
@@ -256,9 +271,11 @@ def worker_setup(specs: Sequence[QueueSpec], pool: Any = None) -> WorkerSetup:
         prefetch=min(spec.prefetch for spec in specs),
         soft_time_limit=longest([spec.soft_time_limit for spec in specs]),
         time_limit=longest([spec.time_limit for spec in specs]),
+        max_memory_per_child=longest([spec.max_memory_per_child for spec in specs]),
+        max_tasks_per_child=longest([spec.max_tasks_per_child for spec in specs]),
     )
 
 
-def longest(limits: Sequence[float | None]) -> float | None:
-    """Return the longest of some time limits, where ``None`` is none at all."""
+def longest(limits: Sequence[Number | None]) -> Number | None:
+    """Return the longest or greatest of some limits, where ``None`` is none at all."""
     return None if None in limits else max(limit for limit in limits if limit is not None)

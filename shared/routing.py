@@ -16,6 +16,10 @@ class TaskSpec:
     name: str
     queue: str
     priority: int = Priority.NORMAL
+    large_arguments: bool = False
+    """Whether its arguments go to storage by themselves when its message would be too large."""
+    hide_arguments: bool = False
+    """Whether its arguments are shown to nobody: not in events, in the history, in logs, nor by remote control."""
 
 
 class RoutingTable:

@@ -16,11 +16,15 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.bounds import DELAYED_TASKS, MESSAGE_BYTES
+from shared.chords.deadline import DEADLINE_SECONDS
 from shared.errors import InvalidSettings, did_you_mean
 
 ENVIRONMENT_PREFIX = "YARD_"
 FLEET_ENV_FILE = "fleet.env"
 
+MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+"""What RabbitMQ 4 takes unless it is told otherwise; https://www.rabbitmq.com/docs/configure (max_message_size)."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -49,12 +53,32 @@ class FleetSettings(BaseSettings):
     """How long results are kept; 0 keeps them until somebody forgets them."""
     results_inline_bytes: Annotated[int, Field(ge=0)] = 256 * 1024
     """A result that is larger goes to storage, where a service has that, and leaves a reference."""
+    chord_deadline_seconds: Annotated[int, Field(gt=0)] = DEADLINE_SECONDS
+    """After this time a chord has failed for which no deadline was given."""
+    message_max_bytes: Annotated[int, Field(gt=0, le=MOST_MESSAGE_BYTES)] = MESSAGE_BYTES
+    """The largest body of a message, encoded and compressed; a larger one is refused before it is sent."""
+    delayed_max_tasks: Annotated[int, Field(gt=0)] = DELAYED_TASKS
+    """How many tasks may wait for their time; a further one is refused."""
 
     database_url: SecretStr | None = None
     """The ledger, as an SQLAlchemy URL; without it SQLite in ``<home>/ledger.db``."""
     storage_root: Path | None = None
     """Folder of submitted files and artefacts; without it ``<home>/storage``."""
     artefacts_expire_days: Annotated[int, Field(gt=0)] = 30
+    arguments_expire_days: Annotated[int, Field(gt=0)] = 30
+    """How long a large argument is kept for its task; longer than any message lives."""
+    dead_letters_expire_days: Annotated[int, Field(gt=0)] = 30
+    """How long a dead letter stays in the ledger, from when it was taken out."""
+    dead_letters_per_queue: Annotated[int, Field(gt=0)] = 10_000
+    """How many dead letters of a queue the ledger keeps; the oldest go."""
+    history_expire_days: Annotated[int, Field(gt=0)] = 7
+    """How long the history of tasks reaches back."""
+    history_max_tasks: Annotated[int, Field(gt=0)] = 1_000_000
+    """How many tasks the history keeps; the oldest go."""
+    task_events: bool = True
+    """Whether publishers and workers of the services tell of each task, for monitors and the history."""
+    ledger_expire_days: Annotated[int, Field(gt=0)] = 365
+    """How long after their end jobs, campaigns and mails stay in the ledger; not shorter than their files do."""
 
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 25
@@ -75,6 +99,17 @@ class FleetSettings(BaseSettings):
     campaign_window: Annotated[int, Field(gt=0, le=1000)] = 8
     """How many chunks of one campaign may be under way at once."""
 
+    api_host: str = "127.0.0.1"
+    """Address of the HTTP API."""
+    api_port: Port = 8080
+    """Port of the HTTP API; 0 takes a free one."""
+    api_upload_max_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024 * 1024
+    """The largest upload of files, or list of recipients."""
+    api_requests_per_second: Annotated[float, Field(gt=0)] = 20.0
+    """How often a key may ask in the long run, of each process of the API; bursts of ten seconds are allowed."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """Form of log lines; ``auto`` is text on a terminal and JSON elsewhere."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
     """Port of ``/metrics`` of this process; 0 takes a free one, ``None`` serves none."""

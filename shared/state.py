@@ -51,6 +51,11 @@ class State:
         """Return the same database with a client of its own, for a thread that shares no sockets."""
         return State(self._url)
 
+    def close(self) -> None:
+        """Close the connections of this process; new ones are opened when the database is used again."""
+        if self._client is not None and self._pid == os.getpid():
+            self._client.connection_pool.disconnect()
+
     def _connect(self) -> redis.Redis:
         if self._url is None:
             raise ConfigurationError("This needs shared state: give FleetCelery state=, the URL of a Redis database.")

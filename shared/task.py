@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import sleep
 from typing import Any
@@ -11,11 +12,14 @@ from celery.app.task import Context, Task, get_actual_ignore_result
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
+from shared.arguments import resolved
 from shared.canvas.signatures import FleetSignature
 from shared.canvas.stamps import packed
+from shared.chords.dispatching import refuse_repeated
 from shared.delays.fallback import wait_in_a_worker
 from shared.delays.producer import DelayFailed
 from shared.limits import check as check_limit
+from shared.versions import VERSION_HEADER, mark_following, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,12 @@ class FleetTask(Task):
     """The name of an argument of the task: the limit then holds for each value of it by itself."""
     fleet_rate_limit_burst: int = 1
     """How many may start together after a pause."""
+    keep_failures: bool | None = None
+    """Whether its message is kept as a dead letter when it fails for good; as its queue says by default."""
+    large_arguments: bool = False
+    """Whether its arguments go to storage by themselves when its message would be too large."""
+    upgrade_arguments: Callable[..., tuple[Sequence[Any], Mapping[str, Any]]] | None = None
+    """Brings arguments of an older message up to date: ``f(task, version, args, kwargs)`` returns both anew."""
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
@@ -54,7 +64,8 @@ class FleetTask(Task):
             Whether the broker was told.  ``False``: the connection was lost, another execution holds the message by
             now, or shared state could not take the record; the broker may hand the work out again.  ``False`` too
             where the task was called directly or eagerly, for then there is no message.  RabbitMQ answers no
-            acknowledgement: one that was written to a connection which still stood counts as told.
+            acknowledgement: one that was written to a connection which still stood counts as told.  Where the worker
+            waits in vain for the broker's answer, the broker may have heard all the same.
         """
         request = self.request_stack.top
         if request is None or request.called_directly or request.is_eager or self.app.acknowledging is None:
@@ -64,12 +75,21 @@ class FleetTask(Task):
         return told
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task; in a worker, drop the end of an execution that others have recorded as lost."""
-        request = self.request_stack.top
+        """Run the task, with the values of arguments that lie in storage, those of an older message brought up to date.
+
+        In a worker, drop the end of an execution that others have recorded as lost.
+
+        Raises:
+            ArgumentUnavailable: An argument can't be read from storage; the body did not run.
+        """
+        large, request = self.app.large_arguments, self.request_stack.top
         if request is None or request.called_directly or request.__dict__.get("in_hand"):
-            return super().__call__(*args, **kwargs)
+            return super().__call__(*resolved(args, large), **resolved(kwargs, large))
+        args, kwargs = self._brought_up_to_date(request, args, kwargs)
+        args, kwargs = resolved(args, large), resolved(kwargs, large)
         request.in_hand = True
         try:
+            refuse_repeated(self.app, request)
             result = self.run(*args, **kwargs)
         except (Retry, Ignore):
             if self._is_acknowledged(request):
@@ -78,6 +98,8 @@ class FleetTask(Task):
         except Exception:
             self._refuse_if_lost(request)
             raise
+        finally:
+            request.in_hand = False
         self._refuse_if_lost(request)
         return result
 
@@ -118,6 +140,19 @@ class FleetTask(Task):
         return super().signature_from_request(packed(request or self.request), *args, **options)
 
     subtask_from_request = signature_from_request
+
+    def _brought_up_to_date(self, request: Context, args: Any, kwargs: Any) -> Any:
+        """Return the arguments of an execution in today's form, of which its retries are from now on."""
+        version = version_of(request.__dict__)
+        if request.is_eager or version >= self.app.message_version:
+            return args, kwargs
+        mark_following(request.__dict__, version)
+        if self.upgrade_arguments is not None:
+            args, kwargs = self.upgrade_arguments(version, args, kwargs)
+        request.update(
+            args=args, kwargs=kwargs, headers={**(request.headers or {}), VERSION_HEADER: self.app.message_version}
+        )
+        return args, kwargs
 
     def _refuse_if_lost(self, request: Context) -> None:
         if self._is_acknowledged(request):

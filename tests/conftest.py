@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = [
+    "pytester",
     "tests.fixtures.brokers",
     "tests.fixtures.ledger",
     "tests.fixtures.memcached",
     "tests.fixtures.postgres",
     "tests.fixtures.stores",
-    "tests.guide.table",
+    "tests.guide.concepts",
 ]
 
+os.environ.setdefault("YARD_LOG_FORMAT", "text")
+"""Tests read logs as people do; those of the other form ask for it."""
 NEED_SERVERS = ("contract", "faults", "guide", "integration", "acceptance")
 
 

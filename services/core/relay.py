@@ -12,15 +12,18 @@ from time import monotonic
 from celery import Signature
 
 from services.core.app import app
+from services.core.collector import Collector
 from services.core.ledger.engine import Ledger
 from services.core.ledger.errors import LedgerUnavailable
 from services.core.ledger.models import OutboxEntry
 from services.core.ledger.outbox import claim_due, give_back, is_due, postpone, remove_entries
 from services.core.ledger.relays import note_relay
-from shared.errors import FleetError
+from services.core.outgoing import REPLAY
+from shared.errors import FleetError, ResultStoreOutOfReach
 from shared.health import clock
 from shared.heartbeat import Heartbeat, Look
 from shared.producers import PublishFailed
+from shared.replaying import publish_again
 from shared.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -102,7 +105,7 @@ class Relay:
                 untouched.append(entry.id)
                 continue
             try:
-                Signature.from_dict(entry.signature, app=app).apply_async()
+                publish(entry)
             except Exception as error:  # noqa: BLE001 - one entry must not hold up the others, whatever is wrong
                 failed[entry.id] = (self._try_again_at(entry, error), f"{type(error).__name__}: {error}")
             else:
@@ -115,7 +118,7 @@ class Relay:
 
     def _try_again_at(self, entry: OutboxEntry, error: Exception) -> datetime:
         """Say when to try an entry again: soon where a server is away, and ever later where the entry is at fault."""
-        if isinstance(error, FleetError) and not isinstance(error, PublishFailed):
+        if isinstance(error, FleetError) and not isinstance(error, PublishFailed | ResultStoreOutOfReach):
             pause = min(LONGEST_PAUSE, timedelta(seconds=2.0 ** min(entry.tries, 20)))
             logger.error("Entry %d of the outbox, of %s, can't be published: %s", entry.id, entry.subject, error)
         else:
@@ -126,17 +129,33 @@ class Relay:
         return self._ledger.clock() + pause
 
 
+def publish(entry: OutboxEntry) -> None:
+    """Publish what is in an entry: a canvas, or the message of a dead letter as it was.
+
+    Raises:
+        Exception: Whatever a client of a broker, of shared state or of the result store raises.
+    """
+    if message := entry.signature.get(REPLAY):
+        publish_again(app, message, f"{entry.subject}/{entry.id}")
+    else:
+        Signature.from_dict(entry.signature, app=app).apply_async()
+
+
 def run(ledger: Ledger) -> None:
-    """Publish what is in the outbox until SIGTERM or Ctrl-C."""
+    """Publish what is in the outbox, and collect dead letters, until SIGTERM or Ctrl-C."""
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     app.set_current()
     relay = Relay(ledger, ended)
-    heartbeat = Heartbeat("relay", lambda: Look(relay.turned, relay.trouble), load_settings().run_folder)
+    settings = load_settings()
+    heartbeat = Heartbeat("relay", lambda: Look(relay.turned, relay.trouble), settings.run_folder)
+    collector = Collector(ledger, settings.dead_letters_per_queue)
     heartbeat.start()
-    logger.info("The relay publishes what is in the outbox.")
+    collector.start()
+    logger.info("The relay publishes what is in the outbox, and collects dead letters.")
     try:
         relay.run()
     finally:
+        collector.end()
         heartbeat.end()

@@ -12,9 +12,12 @@ from typing import Any
 
 from services.core import bootstrap, workflows
 from services.core.app import app
+from services.core.history import cleaning as history_cleaning
 from services.core.ledger.errors import LedgerUnavailable
 from services.core.ledger.states import State
 from services.core.usecases import clean_artefacts as cleaning
+from services.core.usecases import clean_ledger as ageing
+from services.core.usecases import collect_letters as collecting
 from services.core.usecases import fail_chunk as chunk_failure
 from services.core.usecases import fail_file as file_failure
 from services.core.usecases import fail_job as job_failure
@@ -135,6 +138,28 @@ def clean_artefacts(self: Any) -> list[str]:  # noqa: ARG001
     """Remove the files of jobs that ended long ago; return the ids of the jobs."""
     age = timedelta(days=load_settings().artefacts_expire_days)
     return cleaning.clean_artefacts(bootstrap.ledger(), bootstrap.storage(), age)
+
+
+@app.task(name=TaskName.CORE_CLEAN_LEDGER, **durable)
+def clean_ledger(self: Any) -> int:  # noqa: ARG001
+    """Remove from the ledger what ended long ago; return how many rows."""
+    return ageing.clean_ledger(bootstrap.ledger(), timedelta(days=load_settings().ledger_expire_days))
+
+
+@app.task(name=TaskName.CORE_CLEAN_DEAD_LETTERS, **durable)
+def clean_dead_letters(self: Any) -> int:  # noqa: ARG001
+    """Remove dead letters that are too old, or of which a queue has too many; return how many."""
+    settings = load_settings()
+    age = timedelta(days=settings.dead_letters_expire_days)
+    return collecting.clean_letters(bootstrap.ledger(), age, settings.dead_letters_per_queue)
+
+
+@app.task(name=TaskName.CORE_CLEAN_HISTORY, **durable)
+def clean_history(self: Any) -> int:  # noqa: ARG001
+    """Remove tasks from the history that are too old, or too many; return how many."""
+    settings = load_settings()
+    age = timedelta(days=settings.history_expire_days)
+    return history_cleaning.clean_history(bootstrap.ledger(), age, settings.history_max_tasks)
 
 
 def reason_of(task_id: str) -> str:

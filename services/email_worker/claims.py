@@ -1,7 +1,10 @@
 """Claims: the memory in Redis of which mail went out, so that no execution sends it again.
 
-A claim is one string under the key of its mail: ``started <execution>`` while an execution has the mail in
-its hands, then the outcome as JSON.  It holds no address.
+A claim is one string under the key of its mail: ``started <execution>`` while an execution hands the mail to the
+relay, then the outcome as JSON.  It holds no address.
+
+It is made at the last moment, when the relay waits for the content: an execution that slept until another one took
+its place finds the claim of that one, and sends nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +24,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from services.email_worker.errors import ClaimsUnavailable
+from services.email_worker.errors import BeingSent, ClaimsUnavailable
 
 KEPT_FOR = timedelta(days=30)
 """A claim outlives every message that could send its mail again: none waits in a broker for weeks."""
+
+URGENT_FOR_SECONDS = 10.0
+"""How long an urgent mail is one execution's to hand over; then another one may, should the first have died.
+
+As long as the lease of a message on Redis, after which a dead worker's mail comes again: so a claim rarely delays it.
+"""
 
 ANSWER_WITHIN_SECONDS = 5.0
 """How long Redis may take; an answer takes milliseconds, and a frozen Redis must not freeze a worker."""
@@ -40,7 +49,7 @@ end
 if not free then
     return held
 end
-redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
 return false
 """
 
@@ -77,6 +86,11 @@ class Execution:
         self.id = uuid4().hex
         self.given_up = tuple(given_up)
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """What the claims that are this execution's, or free to it, say; those that it makes say the first."""
+        return tuple(_STARTED + owner for owner in (self.id, *self.given_up))
+
 
 class Claims:
     """The claim store; connects when it is first asked, separately in each process.
@@ -88,8 +102,12 @@ class Claims:
     def __init__(self, url: SecretStr) -> None:
         self._url = url
 
-    def find(self, key: str) -> Settled | None:
+    def find(self, key: str, execution: Execution | None = None) -> Settled | None:
         """Return what became of a mail, or ``None`` when no execution has settled it.
+
+        Args:
+            key: Identity of the mail.
+            execution: Who may claim the mail next: what another execution started counts as ``unknown`` then.
 
         Raises:
             ClaimsUnavailable: Redis did not answer.
@@ -98,10 +116,14 @@ class Claims:
             held = self._redis.get(_name(key))
         except RedisError as error:
             raise _unavailable(error) from error
-        return _settled(held) if isinstance(held, str) and not held.startswith(_STARTED) else None
+        if not isinstance(held, str):
+            return None
+        if held.startswith(_STARTED):
+            return None if execution is None or held in execution.owners else LEFT_OPEN
+        return _settled(held)
 
     def claim(self, key: str, execution: Execution) -> Settled | None:
-        """Take the right to send a mail, in one atomic step.
+        """Take the right to send a mail that must not arrive twice, in one atomic step and for good.
 
         Returns:
             ``None`` when the mail is this execution's to send; else what became of it, which is
@@ -110,13 +132,34 @@ class Claims:
         Raises:
             ClaimsUnavailable: Redis did not answer; the mail must not be sent.
         """
-        owners = [_STARTED + owner for owner in (execution.id, *execution.given_up)]
-        seconds = int(KEPT_FOR.total_seconds())
+        held = self._take(key, execution, KEPT_FOR.total_seconds())
+        return None if held is None else _settled(held)
+
+    def claim_urgent(self, key: str, execution: Execution) -> Settled | None:
+        """Take the right to send a mail that must arrive, in one atomic step and for ten seconds.
+
+        Returns:
+            ``None`` when the mail is this execution's to send; else that it was sent.
+
+        Raises:
+            BeingSent: Another execution has that right now; the mail must not be sent by this one.
+            ClaimsUnavailable: Redis did not answer; the mail must not be sent.
+        """
+        held = self._take(key, execution, URGENT_FOR_SECONDS)
+        if held is None:
+            return None
+        if held.startswith(_STARTED):
+            raise BeingSent("Another execution is sending this mail.")
+        settled = _settled(held)
+        return settled if settled.status == "sent" else None
+
+    def _take(self, key: str, execution: Execution, seconds: float) -> str | None:
+        """Make a claim unless somebody else has one, which is returned then."""
         try:
-            held = self._redis.eval(_CLAIM, 1, _name(key), str(seconds), *owners)
+            held = self._redis.eval(_CLAIM, 1, _name(key), str(int(seconds * 1000)), *execution.owners)
         except RedisError as error:
             raise _unavailable(error) from error
-        return _settled(held) if isinstance(held, str) else None
+        return held if isinstance(held, str) else None
 
     def settle(self, key: str, settled: Settled) -> None:
         """Remember what became of a mail.
@@ -136,7 +179,7 @@ class Claims:
         this one gave up.
         """
         try:
-            self._redis.eval(_RELEASE, 1, _name(key), _STARTED + execution.id)
+            self._redis.eval(_RELEASE, 1, _name(key), execution.owners[0])
         except RedisError as error:
             _log.warning("The claim on mail %s was not released: %s", key, error)
 

@@ -7,6 +7,8 @@ import re
 import smtplib
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 
@@ -19,6 +21,7 @@ from services.email_worker.errors import (
     UnknownOutcome,
 )
 from shared.settings import FleetSettings
+from shared.tallies import SMTP_ANSWERS
 
 IDLE_SECONDS = 60.0
 """A connection that lay idle for longer is not used again: servers may hang up after 5 minutes (RFC 5321,
@@ -26,6 +29,12 @@ section 4.5.3.2.7), and firewalls forget silent connections sooner."""
 
 SERVICE_CLOSING = 421
 """The relay is about to hang up, whatever it was asked (RFC 5321, section 3.8)."""
+
+NO_ANSWER = "none"
+"""Counted where the relay could not be reached, or where its answer did not come or makes no sense."""
+
+MaySend = Callable[[], bool]
+"""Says whether a mail may be sent now."""
 
 
 class _Kept(threading.local):
@@ -46,13 +55,18 @@ class Relay:
         self._settings = settings
         self._kept = _Kept()
 
-    def deliver(self, message: EmailMessage) -> None:
-        """Hand over one message; when this returns the relay has taken it.
+    def deliver(self, message: EmailMessage, may_send: MaySend = lambda: True) -> bool:
+        """Hand over one message; when this returns true the relay has taken it.
 
         A kept connection that turns out to be dead before the message was sent is replaced at once.
 
         Args:
             message: With one sender and one recipient, which are those of the envelope too.
+            may_send: Is asked when the relay has taken the envelope and waits for the content, which is the last
+                moment at which nothing is out; it may have waited for long until then.  What it raises comes out.
+
+        Returns:
+            False when it may not be sent; the relay does not have it.
 
         Raises:
             PermanentFailure: The relay refused this message for good (5xx).
@@ -63,16 +77,23 @@ class Relay:
         kept = self._take()
         if kept is not None:
             try:
-                return self._transact(kept, letter)
+                return self._transact(kept, letter, may_send)
             except RelayUnavailable:
                 pass
-        return self._transact(connect(self._settings), letter)
+        return self._transact(self._connect(), letter, may_send)
 
     def close(self) -> None:
         """Close the connection of this thread, if it has one."""
         kept = self._take()
         if kept is not None:
             kept.close()
+
+    def _connect(self) -> smtplib.SMTP:
+        try:
+            return connect(self._settings)
+        except RelayUnavailable:
+            SMTP_ANSWERS.count(NO_ANSWER)
+            raise
 
     def _take(self) -> smtplib.SMTP | None:
         smtp, self._kept.smtp = self._kept.smtp, None
@@ -84,11 +105,14 @@ class Relay:
             return None
         return smtp
 
-    def _transact(self, smtp: smtplib.SMTP, letter: _Letter) -> None:
+    def _transact(self, smtp: smtplib.SMTP, letter: _Letter, may_send: MaySend) -> bool:
         reusable = False
         try:
-            _transmit(smtp, letter)
-            reusable = True
+            _introduce(smtp, letter)
+            may = may_send()
+            if may:
+                _transmit(smtp, letter)
+            reusable = may or _reset(smtp)
         except RelayUnavailable:
             raise
         except (MailRejected, TemporaryFailure):
@@ -101,6 +125,7 @@ class Relay:
                 self._kept.used_at = time.monotonic()
             else:
                 smtp.close()
+        return may
 
 
 @dataclass(frozen=True)
@@ -127,26 +152,41 @@ class _Letter:
         return [*options, f"SIZE={len(self.content)}"] if smtp.has_extn("size") else options
 
 
-def _transmit(smtp: smtplib.SMTP, letter: _Letter) -> None:
-    try:
+def _introduce(smtp: smtplib.SMTP, letter: _Letter) -> None:
+    """Give the relay the envelope."""
+    with _nothing_is_out():
         _expect(2, smtp.mail(letter.sender, letter.options(smtp)))
         _expect(2, smtp.rcpt(letter.recipient))
+
+
+def _transmit(smtp: smtplib.SMTP, letter: _Letter) -> None:
+    """Give the relay the content."""
+    with _nothing_is_out():
         _expect(3, smtp.docmd("DATA"))
         # When this raises, the mark at the end has not left this machine, and without it the relay must not
         # deliver (RFC 5321, section 4.1.1.4).
         smtp.send(letter.content)
-    except smtplib.SMTPNotSupportedError:
-        raise PermanentFailure("The relay does not take addresses outside ASCII (SMTPUTF8).") from None
-    except (smtplib.SMTPException, OSError) as error:
-        raise RelayUnavailable(f"The connection to the relay broke: {described(error)}") from error
     try:
         answer = smtp.getreply()
     except (smtplib.SMTPException, OSError) as error:
+        SMTP_ANSWERS.count(NO_ANSWER)
         raise UnknownOutcome(f"The relay did not confirm the mail: {described(error)}") from error
     if 400 <= answer[0] < 600:
         _refuse(answer)
+    SMTP_ANSWERS.count(_class_of(answer))
     if not 200 <= answer[0] < 300:
         raise UnknownOutcome(f"The relay gave no answer that makes sense: {answer_text(*answer)}")
+
+
+@contextmanager
+def _nothing_is_out() -> Iterator[None]:
+    try:
+        yield
+    except smtplib.SMTPNotSupportedError:
+        raise PermanentFailure("The relay does not take addresses outside ASCII (SMTPUTF8).") from None
+    except (smtplib.SMTPException, OSError) as error:
+        SMTP_ANSWERS.count(NO_ANSWER)
+        raise RelayUnavailable(f"The connection to the relay broke: {described(error)}") from error
 
 
 def _expect(first_digit: int, answer: tuple[int, bytes]) -> None:
@@ -156,11 +196,17 @@ def _expect(first_digit: int, answer: tuple[int, bytes]) -> None:
 
 def _refuse(answer: tuple[int, bytes]) -> None:
     code = answer[0]
+    SMTP_ANSWERS.count(_class_of(answer))
     if 500 <= code < 600:
         raise PermanentFailure(f"The relay refused: {answer_text(*answer)}")
     if 400 <= code < 500 and code != SERVICE_CLOSING:
         raise TemporaryFailure(f"The relay refused for now: {answer_text(*answer)}")
     raise RelayUnavailable(f"The relay does not take mail now: {answer_text(*answer)}")
+
+
+def _class_of(answer: tuple[int, bytes]) -> str:
+    first_digit = answer[0] // 100
+    return f"{first_digit}xx" if 2 <= first_digit <= 5 else NO_ANSWER
 
 
 def _reset(smtp: smtplib.SMTP) -> bool:

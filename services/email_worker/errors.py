@@ -9,6 +9,7 @@
     │   ├── UnsafeHeader        a value would break the head of the message
     │   └── PermanentFailure    the relay answered 5xx
     ├── TemporaryFailure        the relay does not have the mail: try again later
+    │   ├── BeingSent           another execution has it in its hands now
     │   ├── RelayUnavailable    the relay as a whole is out of reach, not only for this mail
     │   └── ClaimsUnavailable   the claim store is out of reach, and without a claim no mail goes out
     └── UnknownOutcome          the connection broke after the mail was sent and before the relay's answer
@@ -47,6 +48,10 @@ class PermanentFailure(MailRejected):
 
 class TemporaryFailure(MailError):
     """The relay does not have the mail now; the same mail may pass later."""
+
+
+class BeingSent(TemporaryFailure):
+    """Another execution of the same task is sending the mail; this one has not sent it."""
 
 
 class RelayUnavailable(TemporaryFailure):

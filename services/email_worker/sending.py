@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.message import EmailMessage
+from functools import partial
 from typing import Any, cast
 
 from services.email_worker.claims import Claims, Execution, Settled
 from services.email_worker.delivery import Relay
-from services.email_worker.errors import MailRejected, PermanentFailure, TemporaryFailure, UnknownOutcome
+from services.email_worker.errors import (
+    MailError,
+    MailRejected,
+    PermanentFailure,
+    TemporaryFailure,
+    UnknownOutcome,
+)
 from services.email_worker.message import compose, message_id, sender_address
 from services.email_worker.rendering import Templates
 from services.email_worker.validation import normalise
 from shared.reports import Mail, MailOutcome
 from shared.settings import FleetSettings
+
+SENT = Settled("sent")
 
 
 class Mailer:
@@ -34,7 +44,7 @@ class Mailer:
         """Send a mail that must arrive, such as a password reset.
 
         Every attempt carries the same Message-ID, by which mailboxes recognise a duplicate.  A mail
-        whose key was sent already is not sent again.
+        whose key was sent already is not sent again, nor one that another execution sends at this moment.
 
         Args:
             mail: Its own ``key`` is not looked at.
@@ -42,6 +52,7 @@ class Mailer:
 
         Raises:
             MailRejected: The mail can never be sent; the relay does not have it.
+            BeingSent: Another execution has it in its hands; try again, to learn what became of it.
             TemporaryFailure: The relay does not have it; try again.
             UnknownOutcome: The relay may have it; try again all the same.
         """
@@ -49,9 +60,7 @@ class Mailer:
         message = self._compose(to, mail["template"], mail["variables"], key, bulk=False)
         settled = self._claims.find(key)
         if settled is None or settled.status != "sent":
-            self._relay.deliver(message)
-            settled = Settled("sent")
-            self._claims.settle(key, settled)
+            settled = self._deliver_urgent(message, key)
         return _outcome(message, settled)
 
     def send_at_most_once(self, mail: Mail, key: str, execution: Execution) -> MailOutcome:
@@ -71,9 +80,7 @@ class Mailer:
         """
         to = normalise(mail["to"])
         message = self._compose(to, mail["template"], mail["variables"], key, bulk=True)
-        settled = self._claims.claim(key, execution)
-        if settled is None:
-            settled = self._deliver_claimed(message, key, execution)
+        settled = self._claims.find(key, execution) or self._deliver_once(message, key, execution)
         return _outcome(message, settled)
 
     def close(self) -> None:
@@ -81,15 +88,28 @@ class Mailer:
         self._relay.close()
         self._claims.close()
 
-    def _deliver_claimed(self, message: EmailMessage, key: str, execution: Execution) -> Settled:
+    def _deliver_urgent(self, message: EmailMessage, key: str) -> Settled:
+        execution = Execution()
+        permission = _Permission(partial(self._claims.claim_urgent, key, execution))
         try:
-            self._relay.deliver(message)
-            settled = Settled("sent")
+            self._relay.deliver(message, permission)
+        except MailError:
+            self._claims.release(key, execution)
+            raise
+        return permission.refused or self._settled(key, SENT)
+
+    def _deliver_once(self, message: EmailMessage, key: str, execution: Execution) -> Settled:
+        permission = _Permission(partial(self._claims.claim, key, execution))
+        try:
+            self._relay.deliver(message, permission)
         except (PermanentFailure, TemporaryFailure):
             self._claims.release(key, execution)
             raise
         except UnknownOutcome as error:
-            settled = Settled("unknown", str(error))
+            return self._settled(key, Settled("unknown", str(error)))
+        return permission.refused or self._settled(key, SENT)
+
+    def _settled(self, key: str, settled: Settled) -> Settled:
         self._claims.settle(key, settled)
         return settled
 
@@ -101,6 +121,18 @@ class Mailer:
             message_id=message_id(key, self._domain),
             bulk=bulk,
         )
+
+
+class _Permission:
+    """Asks for the right to send a mail, and keeps what became of the mail where there is none."""
+
+    def __init__(self, claim: Callable[[], Settled | None]) -> None:
+        self._claim = claim
+        self.refused: Settled | None = None
+
+    def __call__(self) -> bool:
+        self.refused = self._claim()
+        return self.refused is None
 
 
 def checked(mail: Any) -> Mail:

@@ -17,6 +17,7 @@ from services.file_worker.archives import process_archive
 from services.file_worker.expansion import Member
 from services.file_worker.images import process_image
 from services.file_worker.json_documents import process_json
+from services.file_worker.outcomes import Overtaken, keep_outcome, stored_outcome
 from services.file_worker.pdf import process_pdf
 from services.file_worker.rejection import ArchiveRejected, FileRejected
 from services.file_worker.sniffing import sniff, wrong_extension
@@ -49,10 +50,12 @@ def process_file(
 ) -> FileReport:
     """Process a file and leave its artefacts in a folder, which appears whole or, for a failed one, not at all.
 
+    A file whose artefacts are in place already is not processed again: its report is the stored one.
+
     Args:
         storage: Where the file lies and the artefacts go.
         source: Relative path of the file.
-        destination: Relative path of the folder for its artefacts; an earlier one is replaced.
+        destination: Relative path of the folder for its artefacts; one with those of another file is replaced.
         file_id: How the report calls the file.
         name: What the person who submitted it calls it; only its extension matters, and the content overrules it.
         progress: Told how far the work is.
@@ -68,12 +71,21 @@ def process_file(
     path = storage.path(source)
     if path.is_relative_to(storage.path(destination)):
         raise ValueError(f"{source!r} lies in its own destination {destination!r}.")
+    stored = partial(stored_outcome, storage, source, destination, file_id=file_id, name=name)
+    if earlier := stored():
+        return earlier
     report = _new_report(file_id, name)
+    started = time.monotonic()
     try:
         with _recorded(report), storage.writing(destination) as output:
             _fill(report, path, output, progress, partial(_process_member, file_id, output))
+            keep_outcome(output, {**report, "seconds": _seconds_since(started)}, in_place=stored)
     except SoftTimeLimitExceeded:
         _fail(report, "It took longer than its time limit.")
+    except (Overtaken, OSError):  # whoever is faster takes the folder in the making away
+        if overtaker := stored():
+            return overtaker
+        raise
     return report
 
 
@@ -130,7 +142,7 @@ def _recorded(report: FileReport) -> Iterator[None]:
         _fail(report, rejection.reason)
         if rejection.members:
             report["members"] = rejection.members
-    except (SoftTimeLimitExceeded, ArchiveRejected, MemoryError):
+    except (SoftTimeLimitExceeded, ArchiveRejected, MemoryError, Overtaken):
         raise
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):
@@ -140,7 +152,11 @@ def _recorded(report: FileReport) -> Iterator[None]:
         logger.exception("File %s made its processor fail in an unexpected way", report["file_id"])
         _fail(report, "It could not be read; it is probably damaged.")
     finally:
-        report["seconds"] = round(time.monotonic() - started, 3)
+        report["seconds"] = _seconds_since(started)
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.monotonic() - started, 3)
 
 
 def _new_report(file_id: str, name: str) -> FileReport:

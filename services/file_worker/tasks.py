@@ -11,6 +11,7 @@ from shared.names import TaskName
 from shared.reports import FileReport
 from shared.settings import load_settings
 from shared.storage import Storage
+from shared.tallies import FILES
 
 
 @app.task(
@@ -34,7 +35,7 @@ def process(self: Task, file_id: str, source: str, destination: str, name: str) 
     def tell(stage: str, current: int, total: int) -> None:
         self.update_state(state="PROGRESS", meta={"current": current, "total": total, "stage": stage})
 
-    return process_file(
+    report = process_file(
         Storage(load_settings().storage),
         source,
         destination,
@@ -42,3 +43,6 @@ def process(self: Task, file_id: str, source: str, destination: str, name: str) 
         name=name,
         progress=ThrottledProgress(tell),
     )
+    for each in (report, *report.get("members", ())):
+        FILES.count(each["kind"] or "unknown", each["status"])
+    return report

@@ -3,6 +3,8 @@
 | key                 | kind | what is in it                                                           |
 |---------------------|------|-------------------------------------------------------------------------|
 | ``fleet.beat.<app>``| hash | entry → how often it was fired, a blank, when it was last, in ISO 8601  |
+| ….paused            | hash | the entries that somebody paused, see ``shared.pauses``                 |
+| ….skipped           | hash | entry → its number when it was skipped last, a blank, when it was fired last |
 """
 
 from __future__ import annotations
@@ -13,9 +15,23 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
+from shared.pauses import Pause, PauseTable
 from shared.state import State
 
 KEY = "fleet.beat."
+
+SKIP = """
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then return 0 end
+local kept = redis.call('HGET', KEYS[1], ARGV[1]) or '0 '
+local number, last = string.match(kept, '^(%d+) (.*)$')
+if number ~= ARGV[2] then return kept end
+local before, fired = string.match(redis.call('HGET', KEYS[3], ARGV[1]) or '', '^(%d+) (.*)$')
+if before ~= number then fired = number == '0' and '' or last end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[1], string.match(ARGV[3], '^%d+') .. ' ' .. fired)
+return 1
+"""
+"""Counts a firing of a paused entry as one that happened, so that no beat makes up for it when it is resumed."""
 
 
 class Runs(NamedTuple):
@@ -90,3 +106,50 @@ class RunsTable:
         pipeline.hmget(self.key, list(entries))
         kept: Any = pipeline.execute()[-1]
         return {name: Runs.decode(runs) for name, runs in zip(entries, kept, strict=True)}
+
+    @property
+    def pauses(self) -> PauseTable:
+        """The entries that are paused."""
+        return PauseTable(self._state, f"{self.key}.paused")
+
+    def skip_if_paused(self, firing: Firing) -> bool:
+        """Leave a firing out if its entry is paused; it is told when another beat was first.
+
+        Returns:
+            Whether the entry is paused.
+        """
+        keys = [self.key, f"{self.key}.paused", f"{self.key}.skipped"]
+        values: list[Any] = [firing.entry, firing.known, firing.then.encode()]
+        answer: Any = self._state.client.register_script(SKIP)(keys=keys, args=values)
+        if isinstance(answer, bytes):
+            firing.instead = Runs.decode(answer)
+        return bool(answer)
+
+    def known(self) -> dict[str, KnownRuns]:
+        """Return what is known of every entry that a beat ever took up."""
+        pipeline = self._state.client.pipeline()
+        pipeline.hgetall(self.key)
+        pipeline.hgetall(f"{self.key}.skipped")
+        kept, skipped = pipeline.execute()
+        paused = self.pauses.paused()
+        return {
+            name.decode(): _known(Runs.decode(runs), skipped.get(name, b""), paused.get(name.decode()))
+            for name, runs in kept.items()
+        }
+
+
+class KnownRuns(NamedTuple):
+    """What is known of an entry."""
+
+    runs: Runs
+    """What its next time is counted from; those that were left out are among them."""
+    fired: datetime | None
+    """When it was fired last; ``None`` when never."""
+    paused: Pause | None
+
+
+def _known(runs: Runs, skipped: bytes, paused: Pause | None) -> KnownRuns:
+    number, _, fired = skipped.decode().partition(" ")
+    if number == str(runs.number):
+        return KnownRuns(runs, datetime.fromisoformat(fired) if fired else None, paused)
+    return KnownRuns(runs, runs.last if runs.number else None, paused)

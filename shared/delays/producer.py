@@ -9,13 +9,10 @@ from uuid import uuid4
 
 import redis
 from kombu import Connection, Queue
-from kombu.compression import compress
-from kombu.serialization import dumps
 
 from shared.brokers import Broker
 from shared.delays.entry import Delay, Entry, Message
 from shared.delays.firing import firing_under_way
-from shared.delays.table import MOST_ENTRIES
 from shared.producers import PublishFailed
 
 if TYPE_CHECKING:
@@ -70,24 +67,23 @@ class DelayingProducer:
         """Do nothing: there is no connection to make anew."""
 
     def publish(self, body: Any, *, headers: dict[str, Any] | None = None, **options: Any) -> None:
-        """Store a task.
+        """Store a task, whose body is encoded already; an event is published.
 
         Raises:
-            DelayFailed: Shared state is out of reach or full.
-            kombu.exceptions.EncodeError: An argument can't be encoded.  Nothing was sent.
+            DelayFailed: Shared state is out of reach or full, or as many tasks wait as may.
         """
         if not headers or "task" not in headers:
             self._publish_event(body, headers=headers, **options)
             return
-        entry = self._entry(body, headers, **options)
+        entry, most = self._entry(body, headers, **options), self._app.bounds.delayed_tasks
         try:
-            stored = self._app.delays.store(entry, self._delay, firing_under_way())
+            stored = self._app.delays.store(entry, self._delay, firing_under_way(), most=most)
         except (redis.RedisError, OSError) as error:
             raise _failure(entry, error) from error
         if not stored:
             full = (
-                f"{MOST_ENTRIES} tasks wait for their time already, and no more may; nothing was sent. "
-                "Publish without a countdown, or revoke some."
+                f"{most} tasks wait for their time already, and no more may (YARD_DELAYED_MAX_TASKS); nothing was "
+                "sent. Publish without a countdown, or revoke some."
             )
             raise DelayFailed.of(entry, full, "no")
 
@@ -96,8 +92,8 @@ class DelayingProducer:
         body: Any,
         headers: dict[str, Any],
         *,
-        serializer: str | None = None,
-        compression: str | None = None,
+        content_type: str,
+        content_encoding: str,
         exchange: Any = "",
         routing_key: str = "",
         delivery_mode: Any = None,
@@ -110,16 +106,13 @@ class DelayingProducer:
         confirm_timeout: float | None = None,  # noqa: ARG002
         **properties: Any,
     ) -> Entry:
-        content_type, content_encoding, content = dumps(body, serializer=serializer)
-        if compression:
-            content, headers["compression"] = compress(content, compression)
         return Entry(
             id=f"{headers['id']}/{uuid4().hex}",
             broker=self._broker.alias,
             queue=self._queue,
             declare=tuple(queue.name for queue in declare or () if isinstance(queue, Queue)),
             message=Message(
-                body=content,
+                body=body,
                 content_type=content_type,
                 content_encoding=content_encoding,
                 exchange=str(getattr(exchange, "name", exchange)),

@@ -9,7 +9,8 @@ import logging
 import struct
 from typing import TYPE_CHECKING
 
-from amqp.exceptions import FrameError, FrameSyntaxError
+import redis
+from amqp.exceptions import AccessRefused, FrameError, FrameSyntaxError
 
 from shared.brokers import Broker, BrokerKind
 from shared.dead_letters import DeadLetter, Reason, as_bytes, keep
@@ -29,7 +30,11 @@ FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 """A message that was refused is tried again after the first pause, then after twice as long each time."""
 MOST_TRIES = 15
-"""With these pauses it is tried for three quarters of an hour: time to make room in a queue, or to mend a right."""
+"""With these pauses it is tried for three quarters of an hour: time to make room in a queue."""
+FORBIDDEN = (redis.exceptions.NoPermissionError, AccessRefused)
+"""The broker's accounts are at fault, and not the message, which waits until they are mended."""
+FORBIDDEN_IN_SCRIPT = ("The user executing the script can't", "ACL failure in script")
+"""How Redis 7 says so of a command in a script, below an error of no kind of its own."""
 PERMANENT = (FrameError, FrameSyntaxError, struct.error)
 """It can't be written as AMQP, or its headers are larger than a frame; to try again changes nothing."""
 PROBE_WITHIN_SECONDS = 2.0
@@ -65,6 +70,7 @@ class Refusals:
     def note(self, identity: str, raw: bytes, broker: Broker, error: Exception) -> None:
         """Let a claimed entry step aside; after its last try, keep it as a dead letter instead.
 
+        One that the broker's accounts forbid has no last try.
         One that can't be kept stays in the table, where ``inspect scheduled`` shows why, and is tried again.
 
         Raises:
@@ -72,7 +78,8 @@ class Refusals:
         """
         why = f"{type(error).__name__}: {error}"[:DETAIL_AT_MOST]
         times = self._app.delays.note_refusal(identity, why)
-        last = times >= MOST_TRIES or isinstance(error.__cause__ or error, PERMANENT)
+        cause = error.__cause__ or error
+        last = isinstance(cause, PERMANENT) or (times >= MOST_TRIES and not is_forbidden(cause))
         if last:
             self._app.delays.release([identity], self._token)
             claimed, _ = self._app.delays.claim([identity], self._token)  # anew, for it has to last
@@ -111,6 +118,13 @@ class Refusals:
             outcomes.fail(self._app, entry, error)
         else:
             self._app.backend.mark_as_failure(task_id_of(identity), error)
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Tell whether an error is about what the account of this process may do."""
+    return isinstance(error, FORBIDDEN) or (
+        isinstance(error, redis.ResponseError) and any(words in str(error) for words in FORBIDDEN_IN_SCRIPT)
+    )
 
 
 def pause_after(times: int) -> float:

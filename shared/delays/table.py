@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from kombu.utils.json import dumps, loads
 
+from shared.bounds import DELAYED_TASKS
 from shared.delays.entry import Delay, Entry
 from shared.delays.firing import Firing, Runs
 from shared.delays.scripts import (
@@ -28,7 +29,6 @@ from shared.state import State
 
 LEASE_SECONDS = 10.0
 """An entry whose mover is gone is handed to another this long after it was claimed."""
-MOST_ENTRIES = 1_000_000
 MOST_AT_ONCE = 100
 BYTES_AT_ONCE = 4_000_000
 IDS_AT_ONCE = 500
@@ -65,7 +65,7 @@ class DelayTable:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def store(self, entry: Entry, delay: Delay, firing: Firing | None = None) -> bool:
+    def store(self, entry: Entry, delay: Delay, firing: Firing | None = None, *, most: int = DELAYED_TASKS) -> bool:
         """Keep a message until it is due; to store the same entry again changes nothing.
 
         A countdown runs by the clock of the server, so that clocks of callers need not agree.
@@ -74,13 +74,14 @@ class DelayTable:
             entry: The message.
             delay: How long it waits.
             firing: For a message of beat; stored is only the next one of its entry, else the firing is told so.
+            most: How many may wait.
 
         Returns:
             ``False`` when the table is full, and the message was not stored.
         """
         kind, seconds = ("countdown", delay.countdown) if delay.countdown else ("eta", delay.due)
         keys = [f"{DUE}{entry.broker}", ENTRIES, IDS, QUEUES, STAMPS]
-        values: list[Any] = [entry.id, entry.encode(), entry.queue, kind, seconds, MOST_ENTRIES, stamps_of(entry)]
+        values: list[Any] = [entry.id, entry.encode(), entry.queue, kind, seconds, most, stamps_of(entry)]
         if firing is not None:
             keys.append(firing.key)
             values += [firing.entry, firing.known, firing.then.encode()]

@@ -1,45 +1,31 @@
 """Large results: they lie in the storage of the fleet, and the result store holds a small reference.
 
-A result is written as the store would have held it, below ``results/<hour>/<SHA-256>`` of the storage: the same result
-of many tasks lies there once an hour.  An hour's folder is removed as a whole, so that nobody removes what another is
-about to refer to.
+A result is written as the store would have held it, below ``results/<hour>/<SHA-256>`` of the storage; see
+``shared.object_store``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from datetime import datetime, timedelta
 from typing import Any
 
 from kombu.exceptions import EncodeError
 
 from shared.errors import FleetError, ResultUnavailable
+from shared.object_store import DamagedObject, NoObject, ObjectStore, utc_now
 from shared.storage import Storage
 
-logger = logging.getLogger(__name__)
-
 FOLDER = "results"
-HOUR = "%Y-%m-%dT%H"
 REFERENCE = "switchyard.large-result"
 """The one key of a reference, in a result store."""
-OBJECT = re.compile(r"results/\d{4}-\d\d-\d\dT\d\d/([0-9a-f]{64})")
 INLINE_BYTES = 256 * 1024
 """Above this a result is large: far below memcached's megabyte, and little for Redis to copy to who waits."""
 
 
 class ResultNotStored(FleetError, EncodeError):  # an EncodeError fails the task, as a result that is no JSON does
     """A large result can't be written to storage.  Stored as the failure of its task."""
-
-
-def utc_now() -> datetime:
-    """Give the present instant."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +49,8 @@ class LargeResults:
         Raises:
             ResultNotStored: It can't be written.  Nothing of it is left.
         """
-        path = f"{FOLDER}/{self.clock().strftime(HOUR)}/{hashlib.sha256(encoded).hexdigest()}"
         try:
-            if not self.storage.path(path).exists():
-                self.storage.place(BytesIO(encoded), path)
+            path = self._objects.put(encoded)
         except OSError as error:
             raise ResultNotStored(
                 f"The result is large, {len(encoded)} bytes, and can't be written to {self.storage.root}: {error}. "
@@ -81,20 +65,18 @@ class LargeResults:
             ResultUnavailable: It has expired, or this process does not see the storage that it was written to.
         """
         path, size = reference[REFERENCE], reference.get("bytes")
-        named = OBJECT.fullmatch(path) if isinstance(path, str) else None
-        if named is None:
-            raise ResultUnavailable("The result store refers to a large result by what is no path of one.")
         try:
-            encoded = self.storage.path(path).read_bytes()
+            return self._objects.get(path)
+        except NoObject:
+            raise ResultUnavailable("The result store refers to a large result by what is no path of one.") from None
         except OSError as error:
             raise ResultUnavailable(
                 f"The result is large, {size} bytes, and lies in storage as {path}, which can't be read below "
                 f"{self.storage.root}: {error.strerror}. It has expired, or this process does not see the storage that "
                 "the worker wrote it to."
             ) from error
-        if hashlib.sha256(encoded).hexdigest() != named.group(1):
-            raise ResultUnavailable(f"The large result {self.storage.root / path} is damaged.")
-        return encoded
+        except DamagedObject as error:
+            raise ResultUnavailable(f"The large result {error}") from None
 
     def remove_older_than(self, age: timedelta) -> int:
         """Remove what was written longer ago than an age; it may stay up to an hour longer.
@@ -102,18 +84,11 @@ class LargeResults:
         Returns:
             How many hours of results were removed.
         """
-        folder = self.storage.root / FOLDER
-        latest = (self.clock() - age - timedelta(hours=1)).strftime(HOUR)
-        removed = 0
-        for hour in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if hour.name > latest:
-                break
-            try:
-                shutil.rmtree(hour)
-                removed += 1
-            except OSError as error:
-                logger.warning("Old large results in %s can't be removed now: %s", hour, error)
-        return removed
+        return self._objects.remove_older_than(age)
+
+    @property
+    def _objects(self) -> ObjectStore:
+        return ObjectStore(self.storage, FOLDER, self.clock)
 
 
 def is_reference(value: object) -> bool:

@@ -46,6 +46,13 @@ class ResultConsumer(redis.ResultConsumer):
     _lost_by: Exception | None = None
     """What went wrong with the connection, until there is another."""
 
+    def stop(self) -> None:
+        """Close the connection; no result that is collected later opens another one, only to unsubscribe on it."""
+        super().stop()
+        with self._locked():
+            self._pubsub = None
+            self.subscribed_to.clear()
+
     def cancel_for(self, task_id: str) -> None:
         """Stop waiting for a result.
 
@@ -182,13 +189,13 @@ class RedisBackend(FleetStore, redis.RedisBackend):
             pipe.publish(key, value)
             pipe.execute()
 
-    def on_chord_part_return(self, request: Any, state: str, result: Any, **options: Any) -> None:
-        """Count a member of a chord, and publish the body after the last.
+    def count_in_store(self, request: Any, state: str, result: Any, **options: Any) -> None:
+        """Count a member of a chord that is Celery's own, and publish the body after the last.
 
         When an answer is lost, this process may hold the claim on the body without knowing it: only when that has run
         out can it be had again.
         """
-        count = partial(super().on_chord_part_return, request, state, result, **options)
+        count = partial(super().count_in_store, request, state, result, **options)
         claim = max(5, int((self.app.conf.result_chord_join_timeout or 5.0) * 2))  # as Celery's redis.py counts it
         self.kept(count, pause=claim + 1.0)
 

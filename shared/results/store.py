@@ -18,6 +18,7 @@ from kombu.utils.encoding import ensure_bytes
 
 from shared.deadlines import time_left
 from shared.errors import ResultUnavailable
+from shared.results.chords import ChordsOutOfReach, ChordStore
 from shared.results.large import is_reference
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class LargeMeta(dict[str, Any]):
             return default
 
 
-class FleetStore:
+class FleetStore(ChordStore):
     """Goes before one of Celery's result stores in the bases of a class.
 
     A client that asks waits no longer than it said.  A worker that has an outcome keeps it until the store takes it,
@@ -92,8 +93,31 @@ class FleetStore:
 
     @property
     def supports_autoexpire(self) -> bool:
-        """Whether nobody has to clean up; with large results beat runs ``celery.backend_cleanup`` once a day."""
-        return self.app.large_results is None and bool(super().supports_autoexpire)  # type: ignore[misc]
+        """Whether nobody has to clean up; with a storage beat runs ``celery.backend_cleanup`` once a day."""
+        has_storage = self.app.large_results is not None or self.app.large_arguments is not None
+        return not has_storage and bool(super().supports_autoexpire)  # type: ignore[misc]
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long after its end the result of a task may still be asked for; nothing when results are kept."""
+        conf = self.app.conf
+        kept = (conf.result_expires, conf.result_chord_expires, conf.result_failure_expires)
+        return timedelta(seconds=max(self.prepare_expires(each) or 0 for each in kept if each is not None))
+
+    def may_repeat(self) -> bool:
+        """Tell whether what is published here was published before, maybe, by an execution that died.
+
+        What Celery publishes after a task bears ids that stood in its message; what the task itself publishes has new
+        ones, unless its arguments held a canvas with ids.
+        """
+        if not in_a_task():
+            return False
+        request = get_current_task().request_stack.top
+        return not request.__dict__.get("in_hand") or bool((request.delivery_info or {}).get("redelivered"))
+
+    def outlasting(self, operation: Callable[[], Any]) -> Any:
+        """Carry out an operation, again for some seconds while a server is out of reach."""
+        return self._outlast(operation, OUT_OF_REACH_SECONDS)
 
     def encode_result(self, result: Any, state: str) -> Any:
         """Return what is stored of a result: itself, or a reference when it is large.
@@ -135,12 +159,14 @@ class FleetStore:
         return self.decode(large.get(result))
 
     def cleanup(self) -> None:
-        """Remove what has expired and does not vanish by itself, large results among it."""
+        """Remove what has expired and does not vanish by itself, large results and arguments among it."""
+        if self.app.large_arguments is not None:
+            self.app.large_arguments.remove_expired()
         if not self.app.conf.result_expires:
             return
         super().cleanup()  # type: ignore[misc]
         if self.app.large_results is not None:
-            self.app.large_results.remove_older_than(self._longest_kept())
+            self.app.large_results.remove_older_than(self.lifetime)
 
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **options: Any) -> Any:
         """Store the state and result of a task.
@@ -178,7 +204,7 @@ class FleetStore:
             except SoftTimeLimitExceeded:  # raised once, and meant for the work, which is done
                 return self._outlast(store, KEEP_SECONDS, pause)
         except Exception as error:
-            if _outlasting.get() or not self.is_out_of_reach(error):
+            if _outlasting.get() or not self._may_come_back(error):
                 raise
             raise Reject(error, requeue=True) from error
 
@@ -186,11 +212,8 @@ class FleetStore:
         result = self.resolved(reference)
         return self.exception_to_python(result) if state in self.EXCEPTION_STATES else result
 
-    def _longest_kept(self) -> timedelta:
-        """How long after its end the result of a task may still be asked for."""
-        conf = self.app.conf
-        kept = (conf.result_expires, conf.result_chord_expires, conf.result_failure_expires)
-        return timedelta(seconds=max(self.prepare_expires(each) or 0 for each in kept if each is not None))
+    def _may_come_back(self, error: Exception) -> bool:
+        return self.is_out_of_reach(error) or isinstance(error, ChordsOutOfReach)
 
     def _ensure_retryable(
         self,
@@ -214,6 +237,8 @@ class FleetStore:
 
     def unreachable(self, error: BaseException) -> str:
         """Say that the server does not answer, without its password."""
+        if isinstance(error, ChordsOutOfReach):
+            return str(error)
         return f"the result store {self.as_uri()} is out of reach ({' '.join(str(error).split())})"
 
     def _outlast(self, operation: Callable[[], Any], seconds: float, pause: float = FIRST_PAUSE_SECONDS) -> Any:
@@ -226,7 +251,7 @@ class FleetStore:
                 with _only_once():
                     return operation()
             except Exception as error:
-                if self.is_out_of_reach(error):
+                if self._may_come_back(error):
                     if time.monotonic() + pause > ends:
                         raise
                     if not told:

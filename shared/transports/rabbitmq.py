@@ -7,7 +7,8 @@ for a limited time; a connection on which nothing arrives is noticed within some
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from socket import SHUT_RDWR
 from time import monotonic
 from typing import Any
 
@@ -17,6 +18,7 @@ from kombu.transport import pyamqp
 
 from shared.deadlines import at_most, time_left
 from shared.handover import message_leaves
+from shared.transports.blocking import Blockable, Blocked
 from shared.transports.confirmations import PublishesTogether
 from shared.transports.streams import CLOSE_WITHIN_SECONDS, BoundedTCPStream, BoundedTLSStream
 from shared.transports.unreadable import tolerant_frame_handler
@@ -26,18 +28,13 @@ ANSWER_WITHIN_SECONDS = 5.0
 CONNECT_WITHIN_SECONDS = 4.0
 TRANSIENT = 1
 """The ``delivery_mode`` of a message that a restart of the server loses."""
+REMOTE_CONTROL = ".pidbox"
+"""How kombu's exchanges for commands and replies end.  A worker sends those from its loop."""
 SILENCE_IN_HEARTBEATS = 1.2
 """After how many heartbeat intervals of silence a connection is broken.
 
 The server sends something at least every half interval, so two of its heartbeats are missing then.
 """
-
-
-class Blocked(TimeoutError):
-    """RabbitMQ takes no messages, for lack of memory or disk; the connection is well, and kept."""
-
-    def __init__(self) -> None:
-        super().__init__("RabbitMQ takes no messages, for lack of memory or disk (see its log)")
 
 
 class Channel(PublishesTogether, pyamqp.Channel):
@@ -65,7 +62,8 @@ class Channel(PublishesTogether, pyamqp.Channel):
         """Publish a message and wait until the server has it; of those published ``together``, nobody waits for each.
 
         A transient message that need not reach a queue (events, remote control) may be lost by its own declaration:
-        nobody waits for it, least of all the loop of a worker.
+        nobody waits for it, least of all the loop of a worker.  Nor does remote control wait for a server that takes no
+        messages now.
 
         Args:
             message: What ``prepare_message`` made.
@@ -81,6 +79,38 @@ class Channel(PublishesTogether, pyamqp.Channel):
             amqp.MessageNacked: The server could not take it.
             OSError: No connection, or no answer in time.
         """
+        with self._patience(exchange):
+            self._publish(message, exchange, routing_key, mandatory, immediate, timeout, confirm_timeout or timeout)
+
+    basic_publish = basic_publish_confirm
+
+    def exchange_declare(self, exchange: str, *args: Any, **options: Any) -> Any:
+        """Declare an exchange; that of remote control is not waited for where the server takes no messages now."""
+        with self._patience(exchange):
+            return super().exchange_declare(exchange, *args, **options)
+
+    def wait(self, method: Any, callback: Any = None, timeout: float | None = None, returns_tuple: bool = False) -> Any:
+        """Wait for an answer, for some seconds if nobody says how long."""
+        if self.connection is None:
+            raise RecoverableConnectionError("connection already closed")
+        with self.connection.within(timeout):
+            return super().wait(method, callback, None, returns_tuple)
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close the channel, whether the server agrees or not."""
+        with at_most(CLOSE_WITHIN_SECONDS):
+            return super().close(*args, **kwargs)
+
+    def _publish(
+        self,
+        message: Any,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool,
+        immediate: bool,
+        timeout: float | None,
+        confirm_timeout: float | None,
+    ) -> None:
         waits = mandatory or message.properties.get("delivery_mode") != TRANSIENT
         if waits and not self._confirm_selected:
             self.confirm_select()
@@ -101,23 +131,14 @@ class Channel(PublishesTogether, pyamqp.Channel):
         if self._together is not None:
             self._together.tags.add(self._published)
             return
-        with at_most(confirm_timeout or timeout or ANSWER_WITHIN_SECONDS):
+        with at_most(confirm_timeout or ANSWER_WITHIN_SECONDS):
             self._wait_for_confirmation()
         self._raise_returned()
 
-    basic_publish = basic_publish_confirm
-
-    def wait(self, method: Any, callback: Any = None, timeout: float | None = None, returns_tuple: bool = False) -> Any:
-        """Wait for an answer, for some seconds if nobody says how long."""
-        if self.connection is None:
-            raise RecoverableConnectionError("connection already closed")
-        with self.connection.within(timeout):
-            return super().wait(method, callback, None, returns_tuple)
-
-    def close(self, *args: Any, **kwargs: Any) -> Any:
-        """Close the channel, whether the server agrees or not."""
-        with at_most(CLOSE_WITHIN_SECONDS):
-            return super().close(*args, **kwargs)
+    def _patience(self, exchange: str) -> AbstractContextManager[None]:
+        """Return a context in which a server that takes no messages is waited for; not if it is for remote control."""
+        hurried = self.connection is not None and exchange.endswith(REMOTE_CONTROL)
+        return self.connection.without_patience() if hurried else nullcontext()
 
     def _wait_for_confirmation(self) -> None:
         settled: list[Any] = []
@@ -151,13 +172,13 @@ class Channel(PublishesTogether, pyamqp.Channel):
         self._returned = error
 
 
-class Connection(pyamqp.Connection):
+class Connection(Blockable, pyamqp.Connection):
     """Keeps the deadline of the caller, and notices when the server has fallen silent."""
 
     Channel = Channel
-    blocked = False
-    """Whether the server has said that it takes no messages now, for lack of memory or disk."""
     _ticked = 0.0
+    _silence: ConnectionForced | None = None
+    """Why the connection was given up, if it was for silence."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"frame_handler": tolerant_frame_handler, **options})
@@ -189,7 +210,12 @@ class Connection(pyamqp.Connection):
 
     def blocking_read(self, timeout: float | None = None) -> Any:
         """Read one frame, within the deadline of the caller."""
-        return super().blocking_read(time_left(timeout))
+        try:
+            return super().blocking_read(time_left(timeout))
+        except OSError:
+            if self._silence is not None:
+                raise self._silence from None
+            raise
 
     def wait(self, method: Any, callback: Any = None, timeout: float | None = None, returns_tuple: bool = False) -> Any:
         """Wait for an answer, for some seconds if nobody says how long."""
@@ -212,27 +238,6 @@ class Connection(pyamqp.Connection):
         with at_most(CLOSE_WITHIN_SECONDS):
             return super().close(*args, **kwargs)
 
-    def takes_nothing(self) -> bool:
-        """Read what the server has said meanwhile; tell whether it takes no messages now.
-
-        Raises:
-            OSError: The connection is gone.
-        """
-        while self._read_what_is_there():
-            pass
-        return self.blocked
-
-    def wait_until_unblocked(self) -> None:
-        """Read what the server has said meanwhile, and wait while it takes no messages.
-
-        Raises:
-            Blocked: It has taken no messages for too long.
-            OSError: The connection is gone.
-        """
-        while self._read_what_is_there() or self.blocked:
-            if self.blocked:
-                self._wait_for_word()
-
     def heartbeat_tick(self, rate: float = 2) -> None:
         """Send a heartbeat where one is due, and look whether the server still sends any.
 
@@ -247,28 +252,10 @@ class Connection(pyamqp.Connection):
         super().heartbeat_tick(rate)
         silent = monotonic() - self.last_heartbeat_received
         if self.heartbeat and silent > SILENCE_IN_HEARTBEATS * self.heartbeat:
-            raise ConnectionForced(f"RabbitMQ has been silent for {silent:.0f} s")
-
-    def _read_what_is_there(self) -> bool:
-        try:
-            self.drain_events(timeout=0)
-        except TimeoutError:
-            return False
-        return True
-
-    def _wait_for_word(self) -> None:
-        try:
-            self.drain_events(timeout=ANSWER_WITHIN_SECONDS)
-        except TimeoutError:
-            raise Blocked from None
-
-    def _on_blocked(self) -> Any:
-        self.blocked = True
-        return super()._on_blocked()
-
-    def _on_unblocked(self) -> Any:
-        self.blocked = False
-        return super()._on_unblocked()
+            self._silence = ConnectionForced(f"RabbitMQ has been silent for {silent:.0f} s")
+            with suppress(OSError, AttributeError):  # it may be closed already
+                self.transport.sock.shutdown(SHUT_RDWR)  # a greenlet waits for it to say something, and is told now
+            raise self._silence
 
 
 class Transport(pyamqp.Transport):

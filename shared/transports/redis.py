@@ -26,6 +26,7 @@ from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.transports.claims import CLAIM, Claim, Claims, claim_arguments, read_claims
 from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper
 from shared.transports.once import PutOnce
+from shared.transports.redis_bindings import ExpiringBindings
 from shared.transports.redis_connections import BoundedPublishing
 from shared.transports.redis_poller import Poller
 from shared.transports.redis_qos import Message, QoS
@@ -48,7 +49,7 @@ NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError
 """What decoding raises on bytes that kombu did not write."""
 
 
-class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
+class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel):
     """Takes messages by claims, from a list for each of ten priorities, the most urgent first.
 
     The value itself is not turned round: message properties stay true, and priority 0 stays in the list that
@@ -106,7 +107,15 @@ class Channel(BoundedPublishing, PutOnce, kombu_redis.Channel):
             _ = self.claims  # a closed channel, over which work is still settled, could not connect any more
         answer = super().basic_consume(queue, no_ack, *args, **kwargs)
         self._sources = []
+        if queue in self._fanout_queues:
+            self._hear_from_now_on()
         return answer
+
+    def _hear_from_now_on(self) -> None:
+        """Subscribe to broadcasts; kombu does so when its loop comes by, and what is told until then would be lost."""
+        if self.subclient.connection is None:
+            self.subclient.connection = self.subclient.connection_pool.get_connection()
+        self._subscribe()
 
     def _basic_cancel(self, consumer_tag: str) -> Any:
         answer = super()._basic_cancel(consumer_tag)

@@ -164,6 +164,10 @@ class Acknowledged:
         self._state = state
         self._scripts: dict[str, Script] = {}
 
+    def ask(self) -> None:
+        """Ask whether shared state answers, and nothing else."""
+        self._state.client.ping()
+
     def begin(self, beginnings: Sequence[Beginning]) -> list[bool]:
         """Write records; returns for each whether the execution may go on.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import time
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -27,9 +26,11 @@ from celery.worker.components import Pool
 
 from shared.worker.acknowledged import Acknowledged, Beginning, Holding, message_name
 from shared.worker.acknowledged_request import Gate
+from shared.worker.aside import Aside
 from shared.worker.desk import Desk, DirectDesk, ProcessDesk, ThreadDesk
-from shared.worker.keeper import TRY_AGAIN_SECONDS, RecordKeeper
+from shared.worker.keeper import RecordKeeper
 from shared.worker.losses import LossWatch, keepsake
+from shared.worker.pools.last_tasks import asked_to_stop
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Acknowledging:
         if self.records is not None:
             self._keeper = RecordKeeper(worker.app.state, green=worker.pool_cls.is_green)
             self._watch = LossWatch(worker.app, self.records, self._keeper, self._name)
+            self._aside = Aside(worker, lambda: not self._keeper.in_trouble)
 
     def start(self) -> None:
         """Start the threads."""
@@ -149,8 +151,8 @@ class Acknowledging:
     def begin(self, request: Any) -> None:
         """Acknowledge early, and refuse what came back although another execution acknowledged it.
 
-        The request's ``gate`` says what was decided.  Where the loop must not wait for shared state, the request
-        comes back to the pool when it is.
+        The loop does not wait for shared state: the request comes back to the pool when that has answered, with a
+        ``gate`` that says what was decided.
         """
         if self.records is None:
             self._open(request, may=True)
@@ -160,43 +162,47 @@ class Acknowledging:
             fields = {**request.request_dict, **(request._payload[2] or {})}  # noqa: SLF001 - without a copy for the child
             kept = keepsake(fields, broker=self._app.broker.alias, store_errors=request.store_errors)
         beginning = Beginning(request.holding, kept)
-        if self._direct:
-            self._open(request, may=self._begin_now(self.records, beginning))
+        if self._keeper.in_trouble:
+            if kept:
+                self._aside.take(request)
+            else:
+                self._open(request, may=True)  # nothing is known against it
             return
         connects = self._worker.consumer.restart_count
+        if self._worker.pool_cls.is_green:
+            self._worker.timer.call_after(0, self._begin_in_greenlet, (self.records, request, beginning, connects))
+            return
 
-        def go_on(may: bool) -> None:
+        def go_on(may: bool | None) -> None:
             self._worker.hub.call_soon(self._go_on, request, may, connects)
 
         self._keeper.begin(beginning, go_on)
 
-    @staticmethod
-    def _begin_now(records: Acknowledged, beginning: Beginning) -> bool:
-        """Write a record here and now, as soon as shared state answers; returns whether the execution may go on."""
-        complained = False
-        while True:
-            try:
-                [may] = records.begin([beginning])
-            except TELLING as error:
-                if not beginning.kept:
-                    return True
-                if not complained:
-                    logger.warning(
-                        "Shared state is out of reach; what is acknowledged early waits: %s", type(error).__name__
-                    )
-                    complained = True
-                state.maybe_shutdown()
-                time.sleep(TRY_AGAIN_SECONDS)
-            else:
-                return may
+    def _begin_in_greenlet(self, records: Acknowledged, request: Any, beginning: Beginning, connects: int) -> None:
+        """Do what the keeper's thread does in the other pools; greenlets share nothing with it."""
+        may: bool | None
+        try:
+            [may] = records.begin([beginning])
+        except TELLING as error:
+            self._keeper.notice(error)
+            if beginning.kept:
+                self._keeper.end(beginning.holding)
+            may = None if beginning.kept else True
+        self._go_on(request, may, connects)
 
-    def _go_on(self, request: Any, may: bool, connects: int) -> None:
+    def _go_on(self, request: Any, may: bool | None, connects: int) -> None:
         """Hand a request to the pool at last, in the loop, unless its message has gone back to the broker meanwhile."""
-        if self._worker.blueprint.state != bootsteps.RUN or self._worker.consumer.restart_count != connects:
-            self._give_back(request)
+        if self._worker.consumer.restart_count != connects:  # its slot went with the connection
+            if may is not None:
+                self._give_back(request)
+        elif may is None:
+            self._aside.take(request)
         else:
-            self._open(request, may=may)
-        self._worker.start_task(request)  # which frees the slot of one that does not begin
+            if self._worker.blueprint.state != bootsteps.RUN or asked_to_stop():
+                self._give_back(request)
+            else:
+                self._open(request, may=may)
+            self._worker.start_task(request)  # which frees the slot of one that does not begin
 
     def _open(self, request: Any, *, may: bool) -> None:
         if not may:

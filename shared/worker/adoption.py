@@ -5,6 +5,11 @@ kept on Redis (``shared.transports.leases``), and RabbitMQ delivers it anew.  To
 would be wrong, and to drop the new delivery would leave nobody to repeat the work if this process dies: the execution
 exchanges its delivery for the new one, and settles that when it ends.  What succeeded here while there was no
 connection to say so over is acknowledged when it comes again.
+
+A task id alone may be that of many messages, as of a beat entry that always gives the same one.  So a message is known
+by its name (``shared.worker.acknowledged``), which says also when it was published.  That of a foreign publisher says
+nothing of the kind: of such messages one is another that comes over the channel which still holds the first, and no
+success is remembered, for to run twice is better than not at all.
 """
 
 from __future__ import annotations
@@ -12,20 +17,25 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from celery.utils.collections import LimitedSet
 from celery.worker import state
-from celery.worker.request import Request
 from vine import promise
 
-from shared.worker.suspects import taken
+from shared.publishing import PUBLISHED_AT_HEADER
+from shared.worker.acknowledged import message_name
+from shared.worker.suspects import SuspectRequest, taken
 
 logger = logging.getLogger(__name__)
+
+_succeeded = LimitedSet(maxlen=state.SUCCESSFUL_MAX, expires=state.SUCCESSFUL_EXPIRES)
+"""The names of messages whose tasks succeeded in this worker; ``celery.worker.state`` knows only the tasks' ids."""
 
 
 class GivenBack(Exception):
     """The message of an execution went back to its broker before it began."""
 
 
-class AdoptingRequest(Request):
+class AdoptingRequest(SuspectRequest):
     """A request that can exchange the delivery that it settles, and that begins or goes back, but not both."""
 
     _begins: bool
@@ -45,6 +55,21 @@ class AdoptingRequest(Request):
             raise GivenBack(self.id)
         super().on_accepted(pid, time_accepted)
 
+    def note_success(self) -> None:
+        """Remember that the work of the message is done, before anything can keep it from being settled."""
+        if self.request_dict.get(PUBLISHED_AT_HEADER):
+            _succeeded.add(message_name(self.request_dict))
+
+    def is_of(self, message: Any) -> bool:
+        """Tell whether a delivery is another one of the message that is executed here."""
+        headers = message.headers
+        if message_name(self.request_dict) != message_name(headers):
+            return False
+        if headers.get(PUBLISHED_AT_HEADER):
+            return True
+        same_try = self.request_dict.get("retries") == headers.get("retries")
+        return same_try and self.message.channel is not message.channel
+
     def adopt(self, message: Any, settle_soon: Any) -> None:
         """Settle another delivery of the same message from now on; at once if this one is settled already.
 
@@ -57,21 +82,22 @@ class AdoptingRequest(Request):
         self._on_reject = promise(settle_soon, (message.reject_log_error,))
         if self.acknowledged:
             self._on_ack(logger, self._connection_errors)
+        else:
+            self.goes_on()
 
 
 def settled_here(consumer: Any, message: Any) -> bool:
     """Hand a second delivery to the execution of the same message in this worker; tell whether there is one."""
     headers = message.headers
-    identity = headers.get("id") if isinstance(headers, dict) else None
-    if not isinstance(identity, str):
+    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
         return False
     for request in running():
-        if request.id == identity and request.request_dict.get("retries") == headers.get("retries"):
+        if request.is_of(message):
             logger.info("Task %s is delivered again while it runs here, and is not started twice.", request)
             request.adopt(message, consumer.call_soon_ack)
             return True
-    if identity in state.successful_requests:
-        logger.info("Task %s is delivered again after it succeeded here.", identity)
+    if message_name(headers) in _succeeded:
+        logger.info("Task %s is delivered again after it succeeded here.", headers["id"])
         consumer.call_soon_ack(message.ack_log_error, logger, consumer.connection_errors)
         return True
     return False

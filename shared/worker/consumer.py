@@ -12,6 +12,7 @@ from celery.bootsteps import RUN
 from celery.concurrency.prefork import _run_ready_callbacks
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.worker import state
+from celery.worker.consumer import Consumer, Control, Mingle
 from kombu.exceptions import OperationalError
 
 from shared.brokers import BrokerKind
@@ -20,8 +21,12 @@ from shared.transports.leases import STANDSTILL_SECONDS, LeaseKeeper
 from shared.worker.adoption import part, settled_here
 from shared.worker.heartbeats import Heartbeats
 from shared.worker.intake import Intake
+from shared.worker.mingle import OptionalMingle
+from shared.worker.newer import NewerMessages
+from shared.worker.pidbox import DroppableControl
 from shared.worker.profiles import refuse_unfit
 from shared.worker.quarantine import QuarantiningConsumer
+from shared.worker.suspects import taken
 from shared.worker.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
@@ -34,6 +39,14 @@ RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
 class FleetConsumer(QuarantiningConsumer):
     """Consumes only queues that this worker's broker owns, and notes that its loop turns and what it takes."""
 
+    class Blueprint(Consumer.Blueprint):
+        """Celery's steps, of which two don't hold up a worker that lost its broker or can't publish there."""
+
+        def _finalize_steps(self, steps: Any) -> list[Any]:
+            # Exchanged once they are in order: other steps name those of Celery's as what they come after.
+            ours = {Mingle: OptionalMingle, Control: DroppableControl}
+            return [ours.get(step, step) for step in super()._finalize_steps(steps)]
+
     def __init__(self, *args: Any, **options: Any) -> None:
         self.turned = clock()
         """When the loop last turned; while there is no connection, when it last saw to getting one."""
@@ -43,6 +56,7 @@ class FleetConsumer(QuarantiningConsumer):
         self.leases: LeaseKeeper | None = None
         """What keeps claims on Redis, over one connection after the other."""
         self._heartbeats = Heartbeats()
+        self._newer = NewerMessages(self, self.on_newer_message)
         super().__init__(*args, **options)
         self.on_task_request: Any = Turnstile(self, self.on_task_request)
         # What the consumer publishes itself, a greeting to its neighbours, fails with this one.
@@ -90,6 +104,7 @@ class FleetConsumer(QuarantiningConsumer):
         finally:
             del conn.ensure_connection
         refuse_unfit(connected, self.app.amqp.queues.consume_from.values())
+        self.controller.pauses.before_consuming()
         return connected
 
     def connect(self) -> Any:
@@ -112,8 +127,9 @@ class FleetConsumer(QuarantiningConsumer):
         Celery would take fewer messages for as long as tasks run from before, but one at least.  Here these take their
         place in the window: on RabbitMQ as deliveries, for they are delivered again, on Redis as claims that are kept.
         """
-        self.controller.isolation.give_back()  # before anybody can have it again, and takes it for one that died
         goes_on = part(self.pool)
+        # Before anybody can have it again, and takes it for one that died.  RabbitMQ hands out all of it.
+        self.controller.isolation.give_back(taken().difference(goes_on if self.leases is not None else ()))
         if self.hub is not None:
             _run_ready_callbacks(self.hub)  # settle what has just ended: it neither goes on nor waits
         if self.leases is not None:
@@ -142,7 +158,8 @@ class FleetConsumer(QuarantiningConsumer):
         """Note that the connection is gone."""
         self.consuming = False
         self._heartbeats.end()
-        self.controller.isolation.give_back()
+        if self.controller.blueprint.state != RUN:
+            self.controller.isolation.give_back(taken())
         super().on_close()
         self.controller.isolation.drop()
 
@@ -155,7 +172,7 @@ class FleetConsumer(QuarantiningConsumer):
             self.intake.take(queue, message)
             if message.delivery_info.get("redelivered") and settled_here(self, message):
                 return None
-            return handle(message)
+            return None if self._newer.takes(message) else handle(message)
 
         return self.guarded(count_and_handle)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from celery.worker import state
 from click.core import ParameterSource
 
 from shared.errors import ConfigurationError
+from shared.logs.setting_up import read_by_programs
 from shared.queues import AFTER_GRACE_SECONDS, Pool, QueueSpec, worker_setup
 from shared.threads import wait_for_threads
 from shared.usage_errors import as_usage_error
@@ -26,7 +28,8 @@ logger = logging.getLogger(__name__)
 class FleetWorker(Worker):
     """Celery's worker program, started by ``celery worker`` as usual.
 
-    What the command line leaves open (pool, concurrency, prefetch, time limits) comes from the queue table.
+    What the command line leaves open (pool, concurrency, prefetch, time limits, limits per child) comes from the queue
+    table.
 
     Raises:
         FleetError: The queues are unknown, belong to two brokers, or want different pools.  On the command
@@ -38,7 +41,9 @@ class FleetWorker(Worker):
 
         default_steps = Worker.Blueprint.default_steps | {
             "shared.worker.acknowledgement:Acknowledgement",
+            "shared.worker.chords:WatchChords",
             "shared.worker.delays:MoveDelayed",
+            "shared.worker.pausing:Pausing",
             "shared.worker.stopping:Stopping",
         }
 
@@ -69,6 +74,11 @@ class FleetWorker(Worker):
         """Free the slot of a task that did not start."""
         if self.pool.uses_semaphore and self.semaphore is not None:
             self._quick_release()
+
+    def emit_banner(self) -> None:
+        """Show a person what this worker is made of; where programs read the log, it would be no line of it."""
+        if not read_by_programs(sys.__stderr__):
+            super().emit_banner()
 
     def install_platform_tweaks(self, worker: Any) -> None:
         """Install signal handlers."""
@@ -104,6 +114,9 @@ class FleetWorker(Worker):
             "soft_time_limit": self._limit("soft_time_limit", given, setup.soft_time_limit),
             "time_limit": self._limit("time_limit", given, setup.time_limit),
         }
+        for of_children in ("max_memory_per_child", "max_tasks_per_child"):
+            said = given.get(of_children) or self.app.conf[f"worker_{of_children}"]
+            options[of_children] = said or getattr(setup, of_children)
         if not asked_for("prefetch_multiplier", given):
             options["prefetch_multiplier"] = setup.prefetch
         soft, hard = options["soft_time_limit"], options["time_limit"]

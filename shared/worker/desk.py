@@ -3,6 +3,11 @@
 Only the loop of a worker may use its connection to the broker.  A child process asks it through a socket that it
 inherits, and sends along the socket for the answer; a thread hands it a question; in solo and gevent the task itself
 may do it.
+
+The answer and the deed agree, although the loop may come late: a question is taken once, either by who serves it or,
+when the wait is over, by its asker, and then nobody acknowledges any more.  One who finds it taken waits for what comes
+of it.  What stays open is the time in which the worker itself waits for the broker: should the worker die in it, or
+the broker keep it for longer than ``TOLD_WITHIN_SECONDS``, the answer is no although the broker may have heard.
 """
 
 from __future__ import annotations
@@ -11,7 +16,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
@@ -19,8 +23,11 @@ logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN_SECONDS = 10.0
 """After this time a task goes on without an answer, and the worker then leaves its message alone."""
+TOLD_WITHIN_SECONDS = 30.0
+"""How long a task waits for the outcome when its question was taken in time: longer than a transport waits for its
+broker to take an acknowledgement."""
 LOOK_EVERY_SECONDS = 0.2
-TOLD, NOT_TOLD = b"1", b"0"
+FREE, TOLD, NOT_TOLD = b"?", b"1", b"0"
 LARGEST_QUESTION = 4096
 
 Tell = Callable[[str, str], bool]
@@ -108,7 +115,7 @@ class ThreadDesk:
         while self._loop_turns and waited < ANSWER_WITHIN_SECONDS and not question.wait(LOOK_EVERY_SECONDS):
             waited += LOOK_EVERY_SECONDS
         if not question.take():
-            question.wait(ANSWER_WITHIN_SECONDS)
+            question.wait(TOLD_WITHIN_SECONDS)
         elif not self._loop_turns:
             with self.one_at_a_time:
                 question.answer(self._tell)
@@ -141,20 +148,33 @@ class ProcessDesk:
         """Held by whoever uses the connection when the loop has ended."""
 
     def ask(self, task_id: str, execution: str) -> bool:
-        """Have the parent process acknowledge a message."""
+        """Have the parent process acknowledge a message.
+
+        The socket for the answer holds one byte, which only one process can read: who has it has taken the question.
+        """
         if os.getpid() == self._pid:
             return self._tell(task_id, execution)
         ours, theirs = socket.socketpair()
-        with ours:
+        with ours, theirs:
             try:
-                with theirs:
-                    question = f"{task_id}\n{execution}".encode()
-                    socket.send_fds(self._asking, [question], [theirs.fileno()])
-                ours.settimeout(ANSWER_WITHIN_SECONDS)
-                return ours.recv(1) == TOLD
+                ours.send(FREE)
+                question = f"{task_id}\n{execution}".encode()
+                socket.send_fds(self._asking, [question], [theirs.fileno()])
+                return self._wait(ours, theirs)
             except OSError as error:
                 logger.warning("The worker did not say whether task %s is acknowledged: %r", task_id, error)
                 return False
+
+    @staticmethod
+    def _wait(ours: socket.socket, theirs: socket.socket) -> bool:
+        ours.settimeout(ANSWER_WITHIN_SECONDS)
+        try:
+            return ours.recv(1) == TOLD
+        except TimeoutError:
+            if taken(theirs):
+                raise
+        ours.settimeout(TOLD_WITHIN_SECONDS)
+        return ours.recv(1) == TOLD
 
     def watch(self, hub: Any) -> None:
         """Read questions in the loop."""
@@ -183,10 +203,8 @@ class ProcessDesk:
                     self._answer(asker, question.decode())
 
     def _answer(self, asker: socket.socket, question: str) -> None:
-        asker.setblocking(False)
-        with suppress(BlockingIOError):
-            if asker.recv(1) == b"":
-                return  # it waits no longer, and took the answer to be no
+        if not taken(asker) or is_gone(asker):
+            return
         told = self._tell(*question.split("\n", 1))
         try:
             asker.send(TOLD if told else NOT_TOLD)
@@ -197,3 +215,21 @@ class ProcessDesk:
         while not self._closed.wait(LOOK_EVERY_SECONDS):
             with self.one_at_a_time:
                 self.serve()
+
+
+def taken(end: socket.socket) -> bool:
+    """Take the question of a socket; tell whether nobody had."""
+    try:
+        return end.recv(1, socket.MSG_DONTWAIT) == FREE
+    except BlockingIOError:
+        return False
+
+
+def is_gone(end: socket.socket) -> bool:
+    """Tell whether the other end of a socket that says nothing more is closed, as by the death of its process."""
+    try:
+        return end.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -26,6 +26,12 @@ TRY_AGAIN_SECONDS = 1.0
 CLOSE_WITHIN_SECONDS = 3.0
 LOOK_EVERY_SECONDS = 0.02
 
+Answer = Callable[[bool | None], None]
+"""Takes whether an execution may go on; ``None``: the state database is out of reach, and nothing may be acknowledged.
+
+A record that it has all the same is removed before it counts as answering again.
+"""
+
 
 class SharedMoment:
     """A time by ``shared.health.clock`` that a process writes and its later forks read."""
@@ -47,7 +53,7 @@ class SharedMoment:
 class RecordKeeper:
     """Keeps the records of one worker, with one round trip for whatever has come together since the last.
 
-    While the state database is out of reach, what is to be acknowledged early waits; executions that merely were
+    While the state database is out of reach, what is to be acknowledged early can't begin; executions that merely were
     handed out again go on, for nothing is known against them.
 
     Args:
@@ -62,11 +68,12 @@ class RecordKeeper:
         self._sure_since = SharedMoment()
         self._stood_still = False
         self._held: dict[Holding, None] = {}
-        self._beginning: deque[tuple[Beginning, Callable[[bool], None]]] = deque()
+        self._beginning: deque[tuple[Beginning, Answer]] = deque()
         self._ended: deque[Holding] = deque()
         self._wake = Event()
         self._closed = self._finished = False
-        self._in_trouble = False
+        self.in_trouble = False
+        """Whether the state database is out of reach, as far as anybody in this worker knows."""
 
     @property
     def sure(self) -> bool:
@@ -80,8 +87,8 @@ class RecordKeeper:
         """Begin; the thread ends with the process."""
         start_thread(self._run, "acknowledged")
 
-    def begin(self, beginning: Beginning, then: Callable[[bool], None]) -> None:
-        """Write a record and call ``then``, from the thread, with whether the execution may go on."""
+    def begin(self, beginning: Beginning, then: Answer) -> None:
+        """Write a record and call ``then`` from the thread."""
         self._beginning.append((beginning, then))
         self._wake_up()
 
@@ -99,6 +106,15 @@ class RecordKeeper:
         self._ended.append(holding)
         self._wake_up()
 
+    def notice(self, error: Exception) -> None:
+        """Note that the state database is out of reach; the thread finds out when it is back."""
+        if not self.in_trouble:
+            logger.warning(
+                "Shared state is out of reach; what is acknowledged early waits: %s",
+                type(error).__name__,
+            )
+        self.in_trouble = True
+
     def close(self) -> None:
         """Begin nothing more, and remove what ended; gives up after some seconds."""
         self._closed = True
@@ -113,11 +129,13 @@ class RecordKeeper:
             self._rest()
             closing = self._closed  # once more after that
             try:
+                if self.in_trouble:
+                    self._records.ask()
                 self._work()
-                self._in_trouble = False
+                self.in_trouble = False
             except (redis.RedisError, OSError) as error:
-                self._complain(error)
-                self._let_redelivered_go_on()
+                self.notice(error)
+                self._answer_without()
                 sleep(TRY_AGAIN_SECONDS)
         self._finished = True
 
@@ -172,18 +190,9 @@ class RecordKeeper:
             self._ended.extendleft(reversed(ended))
             raise
 
-    def _let_redelivered_go_on(self) -> None:
-        waiting = [self._beginning.popleft() for _ in range(len(self._beginning))]
-        for beginning, then in waiting:
+    def _answer_without(self) -> None:
+        while self._beginning:
+            beginning, then = self._beginning.popleft()
             if beginning.kept:
-                self._beginning.append((beginning, then))
-            else:
-                then(True)
-
-    def _complain(self, error: Exception) -> None:
-        if not self._in_trouble:
-            logger.warning(
-                "Shared state is out of reach; what is acknowledged early waits: %s",
-                type(error).__name__,
-            )
-        self._in_trouble = True
+                self._ended.append(beginning.holding)
+            then(None if beginning.kept else True)

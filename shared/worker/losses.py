@@ -7,7 +7,7 @@ the failure; chords, chains and errbacks then learn of it as of any other failur
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
@@ -23,6 +23,7 @@ from shared.errors import LostAfterAcknowledgement
 from shared.events import Outcome, TaskEnded
 from shared.worker.acknowledged import Acknowledged, Holding
 from shared.worker.keeper import RecordKeeper
+from shared.worker.keeping import is_wanted, keep_beside, letter_of_lost
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -77,14 +78,20 @@ class LossWatch:
     def _run(self) -> None:
         while not self._ended.is_set():
             with suppress(redis.RedisError, OSError):
-                for holding, kept in self._records.take_expired(self._execution, AT_ONCE):
-                    self._record(holding, kept)
+                self._record_all(self._records.take_expired(self._execution, AT_ONCE))
             self._ended.wait(LOOK_EVERY_SECONDS)
 
+    def _record_all(self, taken: Sequence[tuple[Holding, str]]) -> None:
+        """Record losses, one after the other; a result store that is slow to answer must let none of them lapse."""
+        for holding, _ in taken:
+            self._keeper.hold(holding)
+        for holding, kept in taken:
+            self._record(holding, kept)
+
     def _record(self, holding: Holding, kept: str) -> None:
-        self._keeper.hold(holding)  # a result store that is slow to answer must not let it lapse
         try:
             self._fail(loads(kept))
+            self._keeper.let_go(holding)  # before it is removed, which would look like a loss to the keeper
             self._records.finish(holding)
         except Exception:  # whatever the result store or a broker raises: the lease lapses, and it is tried again
             logger.exception("The loss of message %s can't be recorded now.", holding.message)
@@ -102,8 +109,10 @@ class LossWatch:
             return
         failure = lost(request.task, request.id, "its worker was lost")
         logger.error("%s", failure)
-        record(request.id, failure)
         queue, _ = self._app.amqp.origin(request.delivery_info)
+        if is_wanted(self._app, self._app.tasks.get(request.task), queue):  # first: what is recorded is done
+            keep_beside(self._app, self._app.brokers[kept["broker"]], letter_of_lost(self._app, kept, str(failure)))
+        record(request.id, failure)
         self._app.subscribers.emit(
             TaskEnded(request.task, queue, kept["broker"], Outcome.FAILED, None, type(failure).__name__)
         )

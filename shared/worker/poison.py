@@ -9,14 +9,17 @@ What is counted is deaths, by task id, in shared state:
   and nothing is known of it, the first execution is taken for a death where it surely ran: the queue is fetched one
   message for each slot, and neither an eta nor a rate limit held the task back.  Else it counts as held.
 - What a living worker gives back (its connection broke, it stops, the task asked for it) is known not to have died.
+  What goes on meanwhile counts again: on Redis all the time, on RabbitMQ from its new delivery on.
 
 So a queue with prefetch 1 executes poison exactly ``max_lost_executions`` times, one that is fetched ahead at most once
 more, and a message that was only held has all its tries left.  One case remains: a message that was on its way into a
 worker with prefetch 1 in the very moment in which that died counts as if it had run.
 
-A suspect (a message with a death on its account) runs alone: nothing else runs beside it in its process, so that its
-neighbours are not blamed with it twice.  In prefork a child runs one task at a time anyway; there it has the worker to
-itself only if the whole worker died before.
+A suspect (a message with a death on its account) starts again at once, beside others, for most deaths are nobody's
+fault: a machine ends, a container is killed.  Only its last execution, before which a limit of three knows two deaths,
+is alone: nothing else runs beside it in its process, so that nobody is buried for what a neighbour did.  In prefork a
+child runs one task at a time anyway; there it has the worker to itself only if the whole worker died before.  With a
+limit of one the first execution is the last, and is not alone: its death is final, whoever's fault it was.
 
 Without shared state each worker counts the deaths of its own children, in memory, and nobody those of whole workers.
 """
@@ -93,9 +96,9 @@ class Coroner:
         return Deaths(int(not fetched_ahead and self._starts_at_once(request)), WORKER)
 
     def begin(self, request: Any) -> None:
-        """Count an execution that begins as a death, until it ends."""
+        """Count an execution as a death, until it ends."""
         request.on_record = True
-        self._write(request.id, Deaths(request.deaths.times + 1, WORKER))
+        self._write(request.id, Deaths((request.deaths or NONE).times + 1, WORKER))
 
     def child_died(self, request: Any) -> int:
         """Count the death of a child process; returns how many there were with it."""
@@ -130,6 +133,11 @@ class Coroner:
                 self._acquitted[request.id] = request.deaths or NONE
             while len(self._acquitted) > REMEMBERED_HERE:
                 self._acquitted.popitem(last=False)
+
+    def acquit_message(self, task_id: str) -> None:
+        """Note of a message that goes back, and of which no request was made, that it did not die."""
+        innocent = shown(NONE)
+        self._ask(lambda state: state.set(key(task_id), innocent, ex=REMEMBERED_SECONDS, nx=True))
 
     def forget(self, request: Any) -> None:
         """Close the file of a task that came to its end."""

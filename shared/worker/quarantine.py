@@ -21,6 +21,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from shared.dead_letters import DeadLetter, Reason, bury
 from shared.errors import BadMessage
 from shared.transports.unreadable import UNREADABLE_HEADER
+from shared.versions import VERSION_HEADER, mark_following, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ HEADERS: Mapping[str, tuple[type, ...]] = {
     "group_index": WHOLE,
     "shadow": TEXT,
     "retries": WHOLE,
+    VERSION_HEADER: WHOLE,
     "argsrepr": TEXT,
     "kwargsrepr": TEXT,
     "replaced_task_nesting": WHOLE,
@@ -57,6 +59,9 @@ class CheckedRequest(Request):
         super().__init__(message, *args, **options)
         check_headers(self.request_dict)
         check_body(self._payload)
+        version, (_, _, embedded) = version_of(self.request_dict), self._payload
+        if version < self._app.message_version and embedded:
+            mark_following(embedded, version)  # its errbacks may be published here
         if self.eta is not None:
             check_time("eta", self.eta)
         if self.expires is not None:
@@ -110,6 +115,10 @@ class QuarantiningConsumer(Consumer):
         name = str(exc.args[0])
         self.quarantine(message, Reason.UNKNOWN_TASK, NotRegistered(name))
         signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=identity(message))
+
+    def on_newer_message(self, message: Any, said: str) -> None:
+        """Keep a message that is of a newer release than this worker."""
+        self.quarantine(message, Reason.NEWER_RELEASE, BadMessage(said))
 
     def quarantine(self, message: Any, reason: Reason, error: Exception) -> None:
         """Store the failure of a message's task, and keep the message as a dead letter.

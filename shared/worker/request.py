@@ -15,11 +15,12 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Reject
 
-from shared.events import Outcome, TaskEnded, TaskStarted
+from shared.events import Outcome, TaskEnded, TaskReceived, TaskStarted
 from shared.publishing import PUBLISHED_AT_HEADER
 from shared.worker.acknowledged_request import AcknowledgedRequest
 from shared.worker.adoption import AdoptingRequest
 from shared.worker.delays import DueRequest
+from shared.worker.failures import KeptRequest
 from shared.worker.quarantine import CheckedRequest
 from shared.worker.suspects import SuspectRequest
 from shared.worker.time_limits import LimitedRequest
@@ -38,11 +39,20 @@ CLASS_NAME = re.compile(r"^\w+")
 UNRECORDED = "The failure of task %s can't be recorded now; its message goes back."
 
 
-class CountedRequest(AdoptingRequest, DueRequest, AcknowledgedRequest, SuspectRequest, LimitedRequest, CheckedRequest):
+class CountedRequest(
+    AdoptingRequest, DueRequest, KeptRequest, AcknowledgedRequest, SuspectRequest, LimitedRequest, CheckedRequest
+):
     """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
 
     _ended = False
     _exception: str | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        queue, broker = self._app.amqp.origin(self.delivery_info)
+        self._origin: tuple[str, str] = queue, broker
+        redelivered = bool(self.delivery_info.get("redelivered"))
+        self._app.subscribers.emit(TaskReceived(self.type, queue, broker, redelivered))
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Also watch the ``on_success`` of the class that Celery builds for each task, which skips ``send_event``."""
@@ -54,6 +64,8 @@ class CountedRequest(AdoptingRequest, DueRequest, AcknowledgedRequest, SuspectRe
         """Tell Celery's monitors and the fleet's subscribers."""
         if type == "task-started":
             self._tell_started()
+            # Celery's monitors do not know it, and the publisher, who does, may tell nobody.
+            fields |= {"queue": self._origin[0], "group": self.request_dict.get("group")}
         elif type in OUTCOMES:
             self.tell_ended(OUTCOMES[type], fields.get("exception"))
         super().send_event(type, **fields)
@@ -95,17 +107,15 @@ class CountedRequest(AdoptingRequest, DueRequest, AcknowledgedRequest, SuspectRe
         if seconds is None and self.time_start:
             seconds = time() - self.time_start
         name = CLASS_NAME.match(exception) if exception else None
-        queue, broker = self._app.amqp.origin(self.delivery_info)
         failure = self._exception or (name.group() if name else None)
-        self._app.subscribers.emit(TaskEnded(self.type, queue, broker, outcome, seconds, failure))
+        self._app.subscribers.emit(TaskEnded(self.type, *self._origin, outcome, seconds, failure))
 
     def _give_back(self) -> None:
         if not self.acknowledged:
             self.reject(requeue=True)
 
     def _tell_started(self) -> None:
-        queue, broker = self._app.amqp.origin(self.delivery_info)
-        self._app.subscribers.emit(TaskStarted(self.type, queue, broker, self._waited()))
+        self._app.subscribers.emit(TaskStarted(self.type, *self._origin, self._waited()))
 
     def _waited(self) -> float | None:
         published = self.request_dict.get(PUBLISHED_AT_HEADER)
@@ -119,6 +129,8 @@ class CountedRequest(AdoptingRequest, DueRequest, AcknowledgedRequest, SuspectRe
 def _watched(on_success: Callable[..., Any]) -> Callable[..., Any]:
     def on_success_watched(self: CountedRequest, failed__retval__runtime: Any, **kwargs: Any) -> Any:
         failed, _, runtime = failed__retval__runtime
+        if not failed:
+            self.note_success()
         answer = on_success(self, failed__retval__runtime, **kwargs)
         if not failed:
             self.tell_ended(Outcome.SUCCEEDED, seconds=runtime)

@@ -115,7 +115,7 @@ class GracePeriod:
     def _give_back(self) -> None:
         """Give back what is held on Redis; RabbitMQ takes it back when the connection ends with the process."""
         if not self._worker.pool.is_green:  # the client of shared state is that of the greenlets
-            self._worker.isolation.give_back()
+            self._worker.isolation.give_back(taken())
         leases = self._worker.consumer.leases
         if leases is not None:
             leases.give_back()

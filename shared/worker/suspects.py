@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -51,11 +52,12 @@ class Isolation:
         if not again and not self._closed:
             return True
         deaths = self._coroner.before(request) if again else None
-        if deaths and deaths.times >= self._coroner.limit(request):
+        limit = self._coroner.limit(request)
+        if deaths and deaths.times >= limit:
             self._worker.release_slot()
             request.die_of_poison(deaths.times)
             return False
-        alone = deaths is not None and deaths.times > 0 and (deaths.of == WORKER or not self._has_children())
+        alone = deaths is not None and self._must_be_alone(deaths, limit)
         if not self._closed and not alone:
             self._begin(request, deaths)
             return True
@@ -76,9 +78,21 @@ class Isolation:
         if self._worker.prefetch_multiplier != 1:
             self._coroner.fetches_ahead(self._worker.app.amqp.queues.consume_from)
 
-    def give_back(self) -> None:
-        """Note that what this worker has taken goes back to the broker, and that it lives."""
-        self._coroner.acquit(taken())
+    def give_back(self, requests: Iterable[Any]) -> None:
+        """Note of requests that their messages go back to the broker, and that this worker lives.
+
+        Args:
+            requests: None that the worker keeps: if its process dies of one later, that counts.
+        """
+        self._coroner.acquit(requests)
+
+    def _must_be_alone(self, deaths: Deaths, limit: int) -> bool:
+        """Tell whether the next execution is the last, of which no neighbour may be the end.
+
+        To have every suspect alone would keep all that a dead worker held waiting, one task for the other.
+        """
+        last = 0 < deaths.times == limit - 1
+        return last and (deaths.of == WORKER or not self._has_children())
 
     def _begin(self, request: Any, deaths: Deaths | None) -> None:
         request.deaths = deaths
@@ -143,6 +157,10 @@ class SuspectRequest(Request):
         if self.deaths is not None and not self.on_record:
             coroner_of(self._app).begin(self)
         super().on_accepted(pid, time_accepted)
+
+    def goes_on(self) -> None:
+        """Count the execution as a death again, until it ends: it has another delivery, and was acquitted before."""
+        coroner_of(self._app).begin(self)
 
     def acknowledge(self) -> None:
         """Acknowledge the message, which ends its story."""

@@ -23,7 +23,7 @@ from kombu.compression import compress
 
 from shared.dead_letters import as_bytes
 from shared.delays.entry import Delay, Entry, Message
-from shared.limits import PUT_OFF_HEADER, Limit, Limits, key_of, times_put_off
+from shared.limits import PUT_OFF_HEADER, Limit, Limits, Turn, appointment_of, key_of, times_put_off
 from shared.publishing import PUBLISHED_AT_HEADER
 from shared.threads import start_thread
 from shared.worker.acknowledged_request import EXECUTION_HEADER
@@ -40,8 +40,8 @@ class Passing(NamedTuple):
     request: Any
     key: str
     limit: Limit
-    appointed: bool
-    """Whether it had an appointment, and comes back."""
+    appointment: float | None
+    """When it had an appointment, if it had one and comes back."""
     connects: int
     """How often the worker had connected when the task arrived."""
 
@@ -76,7 +76,8 @@ class Turnstile:
         except TypeError:
             self._start(request)  # with these arguments it fails by itself
             return
-        self._enter(Passing(request, key, limit, times_put_off(request.request_dict) > 0, self._consumer.restart_count))
+        appointment = appointment_of(request.request_dict)
+        self._enter(Passing(request, key, limit, appointment, self._consumer.restart_count))
 
     def _enter(self, passing: Passing) -> None:
         if self._consumer.hub is None:
@@ -91,47 +92,50 @@ class Turnstile:
         while self._waiting is not None:
             self._ask(self._waiting.get(), lambda *answer: self._consumer.hub.call_soon(self._go_on, *answer))
 
-    def _ask(self, passing: Passing, then: Callable[[Passing, float, bool], Any]) -> None:
+    def _ask(self, passing: Passing, then: Callable[[Passing, Turn, bool], Any]) -> None:
         """Have shared state decide, however long it takes to answer, and store a task that has to wait."""
-        wait: float | None = None
+        turn: Turn | None = None
         while self._is_held(passing):
             try:
-                if wait is None:
-                    wait = self._limits.take(passing.key, passing.limit, appointed=passing.appointed)
-                stored = wait > 0 and self._put_off(passing.request, wait)
+                if turn is None:
+                    turn = self._limits.take(passing.key, passing.limit, appointment=passing.appointment)
+                stored = turn.wait > 0 and self._put_off(passing.request, turn)
             except (redis.RedisError, OSError) as error:
                 self._complain(error)
                 sleep(TRY_AGAIN_SECONDS)
             else:
                 self._in_trouble = False
-                then(passing, wait, stored)
+                then(passing, turn, stored)
                 return
 
-    def _put_off(self, request: Any, wait: float) -> bool:
+    def _put_off(self, request: Any, turn: Turn) -> bool:
         """Store the message of a task until its appointment; tell whether it could be."""
         queue, broker = self._app.amqp.origin(request.delivery_info)
         try:
-            entry = entry_of(request.message, queue, broker, wait, times_put_off(request.request_dict))
-            stored: bool = self._app.delays.store(entry, Delay(countdown=wait, eta=None, due=0.0))
+            entry = entry_of(request.message, queue, broker, turn, times_put_off(request.request_dict))
+            delay, most = Delay(countdown=turn.wait, eta=None, due=0.0), self._app.bounds.delayed_tasks
+            stored: bool = self._app.delays.store(entry, delay, most=most)
         except (KeyError, TypeError, ValueError) as error:
             logger.warning("Task %s can't be stored until its turn, and waits here: %r", request.id, error)
             return False
         return stored
 
-    def _go_on(self, passing: Passing, wait: float, stored: bool) -> None:
+    def _go_on(self, passing: Passing, turn: Turn, stored: bool) -> None:
         """Start a task that has its token, and let go of one that was stored; the rest waits here."""
         request = passing.request
         if not self._is_held(passing):
             return  # its message comes again
-        if wait <= 0:
+        if turn.wait <= 0:
             self._start(request)
             return
-        logger.info("Task %s[%s] has its turn in %.1f s, by its fleet-wide rate limit.", request.name, request.id, wait)
+        logger.info(
+            "Task %s[%s] has its turn in %.1f s, by its fleet-wide rate limit.", request.name, request.id, turn.wait
+        )
         if stored:
             request.acknowledge()
             state.task_ready(request)
         else:
-            self._consumer.timer.call_after(wait, self._enter, (passing._replace(appointed=True),))
+            self._consumer.timer.call_after(turn.wait, self._enter, (passing._replace(appointment=turn.at),))
 
     def _is_held(self, passing: Passing) -> bool:
         """Tell whether the worker still holds the message, over the connection that it came by."""
@@ -144,18 +148,18 @@ class Turnstile:
         self._in_trouble = True
 
 
-def entry_of(message: Any, queue: str, broker: str, wait: float, times: int) -> Entry:
+def entry_of(message: Any, queue: str, broker: str, turn: Turn, times: int) -> Entry:
     """Return a message that a worker received, as it waits in the table of delayed messages.
 
     Args:
         message: The message.
         queue: Where it came from, and goes to again.
         broker: The alias of the queue's owner.
-        wait: In how many seconds.
+        turn: Until when.
         times: How often it was put off before.
     """
-    until = datetime.now(UTC) + timedelta(seconds=wait)
-    headers = {**message.headers, PUT_OFF_HEADER: {"times": times + 1, "until": until.isoformat()}}
+    until = datetime.now(UTC) + timedelta(seconds=turn.wait)
+    headers = {**message.headers, PUT_OFF_HEADER: {"times": times + 1, "until": until.isoformat(), "at": turn.at}}
     headers.pop(EXECUTION_HEADER, None)
     body = message.body
     if headers.get("compression"):  # which kombu has undone

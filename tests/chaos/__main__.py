@@ -16,6 +16,7 @@ from rich.status import Status
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from services.core.local.private_files import private_folder
 from shared.errors import FleetError
+from tests.chaos.chords import Amount, on_brokers_of_its_own
 from tests.chaos.hand_out import on_a_redis_of_its_own
 from tests.chaos.outages import outages_of
 from tests.chaos.report import Report
@@ -34,6 +35,7 @@ NAMES = (
     "hand-out-redis",
     "outages-redis",
     "outages-rabbitmq",
+    "chords",
 )
 
 Play = Callable[[Path, Tell], Report]
@@ -44,6 +46,7 @@ def scenarios(options: argparse.Namespace) -> Mapping[str, Play]:
     kills = Kills(kills=options.kills, tasks=options.tasks, seed=options.seed)
     half = Kills(kills=max(1, options.kills // 2), tasks=options.tasks, seed=options.seed)
     outages = {"restarts": options.restarts, "kills": options.broker_kills, "others": options.freezes}
+    chords = Amount(chords=options.chords, members=50, kills=options.chords // 4, seed=options.seed)
     few = {**outages, "restarts": options.broker_kills}
     plays: tuple[Play, ...] = (
         partial(on_redis, half, plain=True),
@@ -56,6 +59,7 @@ def scenarios(options: argparse.Namespace) -> Mapping[str, Play]:
         lambda home, tell: on_a_redis_of_its_own(home, kills=options.hand_outs, tell=tell).check(),
         lambda home, tell: outages_of("redis", home, **outages, tell=tell),
         lambda home, tell: outages_of("rabbitmq", home, **few, tell=tell),
+        lambda home, tell: on_brokers_of_its_own(home, chords, tell),
     )
     return dict(zip(NAMES, plays, strict=True))
 
@@ -99,6 +103,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     add("--restarts", default=100, help="restarts of Redis (%(default)s)")
     add("--broker-kills", default=20, help="kills of each broker, and restarts of RabbitMQ (%(default)s)")
     add("--freezes", default=3, help="freezes of 20 s, and half-open connections (%(default)s)")
+    add("--chords", default=200, help="chords of 50 members, while a worker is killed each second (%(default)s)")
     add("--seed", default=7, help="which worker is killed when (%(default)s)")
     options = parser.parse_args(arguments)
     if unknown := set(options.scenario) - set(NAMES):

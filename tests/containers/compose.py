@@ -24,7 +24,7 @@ UP_SECONDS = 420
 
 SERVERS = ("redis", "rabbitmq", "postgres", "prometheus", "alertmanager")
 WORKERS = tuple(spec.name.replace(".", "-") for spec in QUEUES)
-OURS = (*WORKERS, "beat", "relay", "observer", "mail")
+OURS = (*WORKERS, "beat", "relay", "recorder", "observer", "api", "mail")
 
 
 class ComposeFleet:
@@ -36,7 +36,9 @@ class ComposeFleet:
 
     def __init__(self, files: Path) -> None:
         self.project = f"switchyard-test-{secrets.token_hex(3)}"
-        ports = {f"SWITCHYARD_PORT_{name}": "0" for name in ("OBSERVER", "RABBITMQ", "PROMETHEUS", "ALERTMANAGER")}
+        ports = {
+            f"SWITCHYARD_PORT_{name}": "0" for name in ("API", "OBSERVER", "RABBITMQ", "PROMETHEUS", "ALERTMANAGER")
+        }
         self._environment = child_environment(
             {**ports, "SWITCHYARD_FILES": str(files), "SWITCHYARD_VERSION": "test", "COMPOSE_PROGRESS": "quiet"},
             without=("YARD_", "SWITCHYARD_", "COMPOSE_"),

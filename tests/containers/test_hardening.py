@@ -86,7 +86,7 @@ def test_the_image_has_no_compiler_and_no_installer(fleet):
         ("core-default", ["redis", "rabbitmq", "postgres"]),
         ("core-maintenance", ["redis", "rabbitmq", "postgres"]),
         ("beat", ["redis", "rabbitmq"]),
-        ("observer", ["redis", "rabbitmq"]),
+        ("observer", ["redis", "rabbitmq", "postgres"]),
         ("mail", ["mail"]),
     ],
 )

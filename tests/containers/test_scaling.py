@@ -6,8 +6,9 @@ import json
 from functools import partial
 
 import pytest
+import yaml
 
-from tests.containers.compose import SLOW_MAIL, WORKERS
+from tests.containers.compose import ROOT, SLOW_MAIL, WORKERS
 from tests.fleet.inspection import wait_for
 
 REPLICAS = 4
@@ -79,10 +80,9 @@ def test_four_replicas_share_the_work_and_do_it_faster(fleet, files, slow_mail, 
 
 def test_prometheus_scrapes_every_target_of_every_replica(fleet, slow_mail):
     fleet.compose("up", "--wait", "--no-deps", "--no-recreate", f"--scale=email-bulk={REPLICAS}", "email-bulk")
-    expected = sorted([*WORKERS, *["email-bulk"] * (REPLICAS - 1)])
-    wait_for(partial(scraped, fleet, "workers", expected), f"targets {expected}", 60)
-    for job in ("observer", "rabbitmq"):
-        wait_for(partial(scraped, fleet, job, [job]), f"the target {job}", 60)
+    expected = sorted([*WORKERS, *["email-bulk"] * (REPLICAS - 1), "observer"])
+    wait_for(partial(scraped, fleet, "celery", expected), f"targets {expected}", 60)
+    wait_for(partial(scraped, fleet, "rabbitmq", ["rabbitmq"]), "the target rabbitmq", 60)
     up = fleet.get("prometheus", 9090, "/api/v1/query?query=switchyard_broker_up")["data"]["result"]
     assert {sample["metric"]["broker"]: sample["value"][1] for sample in up} == {
         "default": "1", "critical": "1", "batch": "1",
@@ -91,11 +91,10 @@ def test_prometheus_scrapes_every_target_of_every_replica(fleet, slow_mail):
 
 def test_prometheus_has_its_rules_and_its_alertmanager(fleet):
     rules = fleet.get("prometheus", 9090, "/api/v1/rules")["data"]["groups"]
-    assert [rule["name"] for group in rules for rule in group["rules"]] == [
-        "BrokerDown",
-        "WorkerNotReady",
-        "TargetDown",
-    ]
+    written = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())["groups"]
+    assert [group["name"] for group in rules] == [group["name"] for group in written]
+    assert [len(group["rules"]) for group in rules] == [len(group["rules"]) for group in written]
+    assert {rule["health"] for group in rules for rule in group["rules"]} == {"ok"}
     managers = wait_for(
         lambda: fleet.get("prometheus", 9090, "/api/v1/alertmanagers")["data"]["activeAlertmanagers"],
         "Alertmanager",

@@ -58,11 +58,12 @@ class TestOfAService:
     def test_status_and_inspect_show_the_workers_of_the_fleet(self, service):
         status = celery("-A", f"services.{service}", "status", "-t3")
         assert all(node_of(each) in status for each in SERVICES)
-        queues = json.loads(celery("-A", f"services.{service}", "inspect", "active_queues", "-t3", "--json"))
+        everyone = ("-d", ",".join(map(node_of, SERVICES)), "-t20")
+        queues = json.loads(celery("-A", f"services.{service}", "inspect", "active_queues", *everyone, "--json"))
         for each, queue in SERVICES.items():
             assert queue in {served["name"] for served in queues[node_of(each)]}
         for question in ("active", "registered"):
-            assert f"{node_of(service)}: OK" in celery("-A", f"services.{service}", "inspect", question, "-t3")
+            assert f"{node_of(service)}: OK" in celery("-A", f"services.{service}", "inspect", question, *everyone)
 
     def test_events_are_dumped(self, service, tmp_path):
         with (tmp_path / "events").open("wb") as output:
@@ -71,7 +72,8 @@ class TestOfAService:
                 cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=child_environment(),
             )  # fmt: skip
         try:
-            wait_for(lambda: f"{node_of(service)} [" in (tmp_path / "events").read_text(), "an event of the worker")
+            dumped = tmp_path / "events"
+            wait_for(lambda: f"{node_of(service)} [" in dumped.read_text(), f"an event of the worker in {dumped}", 60)
         finally:
             dump.kill()
             dump.wait(10)
@@ -81,11 +83,11 @@ class TestOfAService:
 
         def serves() -> bool:
             told = json.loads(
-                celery("-A", f"services.{service}", "inspect", "active_queues", "-d", node_of(service), "-j")
+                celery("-A", f"services.{service}", "inspect", "active_queues", "-d", node_of(service), "-t20", "-j")
             )
             return queue in {each["name"] for each in told[node_of(service)]}
 
-        control = ("-A", f"services.{service}", "control", "-d", node_of(service))
+        control = ("-A", f"services.{service}", "control", "-d", node_of(service), "-t20")
         assert "no longer consuming" in celery(*control, "cancel_consumer", queue)
         wait_for(lambda: not serves(), "the queue to be paused")
         assert "add consumer" in celery(*control, "add_consumer", queue)
@@ -104,7 +106,7 @@ def worker(brokers, tmp_path, target, pool):
             stack.callback(started.stop)
 
             def tell(*command: object) -> Any:
-                [told] = json.loads(celery("-A", of, "control", *command, "-d", node, "--json"))
+                [told] = json.loads(celery("-A", of, "control", *command, "-d", node, "-t20", "--json"))
                 return told[node]["ok"]
 
             return started, tell

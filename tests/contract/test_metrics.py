@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
 
 from shared.brokers import switchyard_brokers
-from shared.depths import QueueDepth, measured_by
+from shared.depths import QueueDepth, due_at, measured_by
 from shared.metrics import Reading, scrape
 from shared.transports.claims import HELD, LEASES
 from tests.fixtures.brokers import environment
@@ -41,6 +43,9 @@ EXPECTED = {
     ("try.retry_here", "succeeded"): 1,
     ("try.sleep", "revoked"): 1,
 }
+RECEIVED = {
+    (task, "received"): sum(count for (name, _), count in EXPECTED.items() if name == task) for task, _ in EXPECTED
+}
 
 
 @pytest.mark.parametrize("worker", WORKERS, ids="-".join)
@@ -69,8 +74,8 @@ def test_every_outcome_is_counted_once_in_every_pool(brokers, tmp_path, worker):
         readings = scrape(url)
     finally:
         process.stop()
-    ended = {key: count for key, count in outcomes(readings).items() if key[1] != "started"}
-    assert ended == EXPECTED
+    counted = {key: count for key, count in outcomes(readings).items() if count and key[1] != "started"}
+    assert counted == {**EXPECTED, **RECEIVED, ("try.retry_here", "sent"): 2}
     labels = [labels for name, labels, _ in readings if name == "celery_task_succeeded_total"]
     assert all(found["queue_name"] == served(*worker) and found["broker"] == worker[0] for found in labels)
     assert {found["hostname"] for found in labels} == {"here"}
@@ -78,6 +83,33 @@ def test_every_outcome_is_counted_once_in_every_pool(brokers, tmp_path, worker):
     assert active == 0
     waits = [value for name, found, value in readings if name == "celery_task_queue_wait_time_count"]
     assert sum(waits) == sum(count for (_, outcome), count in outcomes(readings).items() if outcome == "started")
+
+
+@pytest.mark.parametrize("broker", ["default", "batch"])
+def test_a_message_that_comes_again_is_counted_as_redelivered(brokers, tmp_path, broker):
+    worker = (broker, "prefork")
+    again = WorkerProcess("tests.fleet.counted", f"-Q{served(*worker)}", "-c1", "-nagain@here", log=tmp_path / "again")
+    try:
+        url = wait_for(again.metrics_url, "the worker to say where its metrics are")
+        send(worker, "try.sleep", 60)
+        wait_for(lambda: outcomes(scrape(url))["try.sleep", "started"], "it to start")
+        again.kill()
+        again = WorkerProcess(
+            "tests.fleet.counted", f"-Q{served(*worker)}", "-c1", "-nmore@here", log=tmp_path / "more"
+        )
+        url = wait_for(again.metrics_url, "the worker to say where its metrics are")
+
+        def redelivered():
+            readings = scrape(url)
+            return sum(found.value for found in readings if found.name == "switchyard_task_redelivered_total")
+
+        wait_for(lambda: redelivered() == 1, "the message to come again", 60)
+    finally:
+        again.kill()
+    if broker != "batch":
+        with app.connection_for_write(broker) as connection:
+            connection.default_channel.client.delete(HELD, LEASES)
+    messages(app.brokers[broker], served(*worker))
 
 
 def depth_of(broker: str, queue: str) -> QueueDepth | None:
@@ -127,6 +159,32 @@ def test_messages_that_a_worker_holds_are_unacknowledged(brokers, tmp_path, brok
         with app.connection_for_write(broker) as connection:
             connection.default_channel.client.delete(HELD, LEASES)
     messages(app.brokers[broker], served(*worker))
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_the_oldest_message_is_as_old_as_it_is_wherever_its_priority_puts_it(brokers, broker):
+    with app.connection_for_write(broker) as connection:
+        app.queue_table[parked(broker)].queue.bind(connection.default_channel).declare()
+    messages(app.brokers[broker], parked(broker))
+    assert (depth_of(broker, parked(broker)) or QueueDepth("", 0, 0)).oldest_seconds == 0
+    published = time.time()
+    app.send_task("try.echo", ('"published_at": 1',), queue=parked(broker), priority=9)
+    app.send_task("try.echo", (2,), queue=parked(broker), priority=9, headers={"note": '"published_at": 2'})
+
+    def age():
+        """RabbitMQ knows the second, and its report may still be of the messages before."""
+        found = (depth_of(broker, parked(broker)) or QueueDepth("", 0, 0)).oldest_seconds or 0
+        return 0 < found <= time.time() - published + 1
+
+    wait_for(age, "the age of the oldest", 20)
+    messages(app.brokers[broker], parked(broker))
+
+
+def test_a_message_that_was_delayed_is_as_old_as_it_is_late(brokers):
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    assert due_at(b"1", long_ago.isoformat().encode()) == pytest.approx(long_ago.timestamp())
+    assert due_at(b"5000000000.5", b"") == 5000000000.5
+    assert due_at(b"", b"") is None
 
 
 def test_an_entry_that_is_no_claim_spoils_no_count(brokers):

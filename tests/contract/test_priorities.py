@@ -9,6 +9,7 @@ import redis
 
 from shared.settings import load_settings
 from tests.fixtures.workers import WorkerProcess
+from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app
 from tests.fleet.inspection import wait_for
 from tests.fleet.tables import BROKERS, served

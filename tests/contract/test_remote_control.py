@@ -43,6 +43,21 @@ def test_replies_of_all_brokers_are_merged(workers):
     assert set(app.control.inspect(timeout=3).active_queues()) == set(NODES.values())
 
 
+def test_when_everyone_who_was_named_has_replied_no_more_is_waited_for(workers):
+    """Each broker has one of the nodes, and none hears of the others' replies."""
+    told: list[dict] = []
+    inspect = app.control.inspect(list(NODES.values()), timeout=100, callback=told.append)
+    assert inspect.ping() == {node: {"ok": "pong"} for node in NODES.values()}
+    assert {node for reply in told for node in reply} == set(NODES.values())
+    one = app.control.ping(destination=[NODES["batch"]], timeout=100)
+    assert one == [{NODES["batch"]: {"ok": "pong"}}]
+
+
+def test_who_does_not_reply_is_waited_for_no_longer_than_asked(workers):
+    nodes = [*NODES.values(), "nobody@test"]
+    assert set(app.control.inspect(nodes, timeout=3).ping()) == set(NODES.values())
+
+
 def test_one_broker_alone_can_be_asked(workers):
     with app.on_broker("batch"):
         assert app.control.ping(timeout=5, limit=1) == [{NODES["batch"]: {"ok": "pong"}}]

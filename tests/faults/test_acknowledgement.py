@@ -77,7 +77,10 @@ def errback(key, broker, pool):
 
 
 def noted(key, step):
-    return wait_for(lambda: step in steps(key), f"{step!r} of {key}; so far {steps(key)}", DEADLINE_SECONDS)
+    try:
+        return wait_for(lambda: step in steps(key), f"{step!r} of {key}", DEADLINE_SECONDS)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it noted {steps(key)}") from None
 
 
 def failure(result):
@@ -321,6 +324,25 @@ def test_nothing_is_acknowledged_before_its_end_while_shared_state_is_gone(start
         proxy.accept()
         assert early.get(timeout=DEADLINE_SECONDS) == 1
         no_record_left(early)
+
+
+@pytest.mark.parametrize("outage", ["refuse", "freeze"])
+@pytest.mark.parametrize(("broker", "pool"), EACH)
+def test_what_waits_for_shared_state_holds_up_no_other_work(start, brokers, broker, pool, outage):
+    """A worker with one place, more early work before it than that, and a late task at the end of the queue."""
+    url = brokers["YARD_STATE_URL"]
+    port = urlsplit(url).port
+    with proxy_to(port) as proxy, environment({"YARD_STATE_URL": url.replace(f":{port}", f":{proxy.port}")}):
+        worker = start(broker, pool)
+        worker.wait_until_ready()
+        getattr(proxy, outage)()
+        early = [send("ack.quick", broker, pool, number) for number in range(5)]
+        for number in range(3):
+            assert send("ack.body", broker, pool, [number]).get(timeout=DEADLINE_SECONDS) == [number]
+        assert not any(result.ready() for result in early)
+        proxy.accept() if outage == "refuse" else proxy.thaw()
+        assert [result.get(timeout=DEADLINE_SECONDS) for result in early] == list(range(5))
+        no_record_left(*early)
 
 
 @pytest.mark.parametrize("pool", POOLS)

@@ -90,7 +90,7 @@ def scene(tmp_path):
                 broker=setup.broker.replace(f":{server.port}/", f":{proxy.port}/"), records=records, options=OPTIONS
             )
             made.setups.append(setup)
-            made.crews.append(stack.enter_context(Crew(FLEET, behind, tmp_path / str(number), arguments)))
+            made.crews.append(stack.enter_context(Crew(FLEET, behind, tmp_path / str(number), (*arguments, "-E"))))
             made.crews[-1].add()
         yield made
 

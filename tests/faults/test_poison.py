@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from urllib.parse import urlsplit
+
 import pytest
 from celery import chord
 
@@ -10,11 +15,14 @@ from shared.errors import DeadLettered, PoisonTask
 from shared.queues import Pool
 from shared.worker.poison import key as deaths_of
 from tests.fixtures import mishaps
+from tests.fixtures.brokers import environment
+from tests.fixtures.proxy import Proxy, proxy_to
 from tests.fleet.inspection import wait_for
 from tests.fleet.mishaps import BROKERS, app, fetched_ahead, noted, queue_of, state
 
 LIMIT = 3
-SHARED_PROCESS = [pool for pool in mishaps.POOLS if pool is not Pool.PREFORK]
+MANY_AT_ONCE = (Pool.THREADS, Pool.GEVENT, Pool.PREFORK)
+CONNECTED_ANEW = "onnection to broker lost"
 
 
 def poison(broker: str, queue: str) -> list[str | None]:
@@ -80,9 +88,26 @@ def test_what_was_only_held_by_dying_workers_has_all_its_tries(brokers, tmp_path
     assert set(poison(broker, queue)) >= {first.id, second.id}
 
 
-@pytest.mark.parametrize("pool", [Pool.THREADS, Pool.GEVENT, Pool.PREFORK])
-def test_neighbours_are_blamed_once(brokers, tmp_path, pool):
-    """They run beside the poison when it kills the worker, and then never beside it again."""
+@pytest.mark.parametrize("pool", MANY_AT_ONCE)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_what_a_dead_worker_held_starts_again_side_by_side(brokers, tmp_path, broker, pool):
+    """Its death is no reason to have them run one after the other."""
+    key, queue = f"again-{broker}-{pool}", queue_of(broker, pool)
+    tasks = [send("slow", key, 6, queue=queue) for _ in range(4)]
+    dying = mishaps.start(broker, pool, tmp_path, "-c4")
+    try:
+        wait_for(lambda: len(noted(key)) == 4, "all to begin")
+    finally:
+        dying.kill()
+    with mishaps.worker(broker, pool, tmp_path, "-c4"):
+        for task in tasks:
+            task.get(timeout=60)
+    assert noted(key) == ["began"] * 8 + ["ended"] * 4
+
+
+@pytest.mark.parametrize("pool", MANY_AT_ONCE)
+def test_nobody_is_buried_for_a_neighbour(brokers, tmp_path, pool):
+    """They run beside the poison each time that it kills the worker, but for the last time that they may."""
     key, queue = f"neighbours-{pool}", queue_of("batch", pool)
     neighbours = [send("slow", f"{key}-{number}", 2, queue=queue) for number in range(3)]
     deadly = send("kill_later", key, 1, queue=queue)
@@ -93,9 +118,44 @@ def test_neighbours_are_blamed_once(brokers, tmp_path, pool):
             neighbour.get(timeout=60)
     assert len(noted(key)) == LIMIT
     for number, neighbour in enumerate(neighbours):
-        assert noted(f"{key}-{number}") == ["began", "began", "ended"]
+        assert noted(f"{key}-{number}") == ["began"] * LIMIT + ["ended"]
         with state() as client:
             assert not client.exists(deaths_of(neighbour.id))
+
+
+@pytest.mark.parametrize("pool", [Pool.THREADS, Pool.PREFORK])
+@pytest.mark.parametrize("broker", BROKERS)
+def test_an_execution_counts_though_its_connection_broke_before_it_killed_its_worker(brokers, tmp_path, broker, pool):
+    """It was kept over the new connection, and is no innocent for that."""
+    key, queue = f"connection-{broker}-{pool}", queue_of(broker, pool)
+    deadly = send("kill_later", key, 6, queue=queue)
+    with behind_a_proxy(brokers, broker) as proxy, mishaps.kept_alive(broker, pool, tmp_path, "-c1") as workers:
+        for execution in range(1, LIMIT + 1):
+            wait_for(partial(runs, deadly.id, key, execution), f"execution {execution}", 60)
+            proxy.cut()
+            wait_for(lambda: CONNECTED_ANEW in workers[-1].output, "the worker to notice")
+        with pytest.raises(PoisonTask):
+            deadly.get(timeout=60)
+    assert len(noted(key)) == LIMIT
+
+
+def runs(task: str, key: str, execution: int) -> bool:
+    """Whether a worker says that it runs a task, for the so-manieth time."""
+    if len(noted(key)) != execution:
+        return False
+    answers = app.control.inspect(timeout=0.5).active() or {}
+    return any(running["id"] == task for tasks in answers.values() for running in tasks)
+
+
+@contextmanager
+def behind_a_proxy(brokers: dict[str, str], broker: str) -> Iterator[Proxy]:
+    """Have processes that are started reach a broker through a proxy."""
+    variable = f"YARD_BROKER_{broker.upper()}_URL"
+    url = brokers[variable]
+    port = urlsplit(url).port
+    assert port is not None
+    with proxy_to(port) as proxy, environment({variable: url.replace(f":{port}/", f":{proxy.port}/")}):
+        yield proxy
 
 
 @pytest.mark.parametrize("pool", mishaps.POOLS)

@@ -243,6 +243,19 @@ def test_many_threads_wait_no_longer_than_one(scene):
     assert {failure.sent for failure in failures} <= {"no", "unknown"}
 
 
+def test_all_connections_are_in_the_hands_of_somebody_who_is_stuck(scene):
+    pools = scene.app.amqp.pools[scene.app.broker]
+    stuck = [pools.connections.acquire() for _ in range(pools.limit)]
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(scene.fail)
+        try:
+            assert publishing.result(timeout=2 * PROMISED_SECONDS).sent == "no"
+        finally:
+            for connection in stuck:
+                connection.release()
+    scene.publish()
+
+
 def test_a_group_says_so_too(scene):
     scene.publish()
     scene.server.pause()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from uuid import uuid4
@@ -12,9 +12,11 @@ from uuid import uuid4
 import pytest
 import redis
 from kombu import Connection
+from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
+from services.core.local.rabbitmq_server import NODE
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
 from shared.errors import InvalidTable
@@ -76,10 +78,10 @@ def caller(rabbitmq) -> Iterator[FleetCelery]:
 class Worker(WorkerProcess):
     """A worker of one queue, and an app that publishes to it."""
 
-    def __init__(self, pool: str, queue: str, caller: FleetCelery, log: Path) -> None:
+    def __init__(self, pool: str, queue: str, caller: FleetCelery, log: Path, *arguments: str) -> None:
         self.queue = queue
         self.caller = caller
-        super().__init__("tests.fleet.outliving", f"-Q{queue}", f"--pool={pool}", "-c2", log=log)
+        super().__init__("tests.fleet.outliving", f"-Q{queue}", f"--pool={pool}", "-c2", "-E", *arguments, log=log)
 
 
 @pytest.fixture
@@ -90,8 +92,8 @@ def worker(notes, caller, tmp_path, request) -> Iterator[Worker]:
 
 
 @contextmanager
-def started(pool: str, queue: str, caller: FleetCelery, log: Path) -> Iterator[Worker]:
-    worker = Worker(pool, queue, caller, log)
+def started(pool: str, queue: str, caller: FleetCelery, log: Path, *arguments: str) -> Iterator[Worker]:
+    worker = Worker(pool, queue, caller, log, *arguments)
     try:
         yield worker
     finally:
@@ -104,8 +106,12 @@ def of_pool(*pools, queue=None):
 
 
 def publish(worker: Worker, seconds=0.0) -> str:
+    return put(worker.caller, worker.queue, seconds)
+
+
+def put(caller: FleetCelery, queue: str, seconds: float = 0.0) -> str:
     key = f"note:{uuid4()}"
-    worker.caller.send_task("outlive.run", (key, seconds), queue=worker.queue)
+    caller.send_task("outlive.run", (key, seconds), queue=queue)
     return key
 
 
@@ -165,6 +171,7 @@ def test_a_worker_outlives_what_happens_to_rabbitmq(worker, rabbitmq, proxy, not
         print(mishap.__name__)
         mishap(rabbitmq, proxy)
         runs_again(worker, notes, monotonic())
+        wait_for(worker.caller.control.ping, "an answer to a ping")
     assert worker.process.pid == pid
 
 
@@ -211,6 +218,33 @@ def test_a_consumer_timeout_ends_no_worker_and_starts_nothing_twice(pool, caller
         assert notes.lrange(key, 0, -1) == ["start", "end"]
         wait_for(lambda: depth(worker) == 0, "the queue to be empty")
         print(f"the channel was closed {worker.output.count('PRECONDITION_FAILED')} times")
+
+
+@contextmanager
+def out_of_memory(rabbitmq: LocalRabbitMQ) -> Iterator[None]:
+    """RabbitMQ takes no messages, and hands out those that it has, for the length of a ``with`` block."""
+    alarm = f"{{resource_limit,memory,'{NODE}'}}"
+    evaluate(rabbitmq, f"rabbit_alarm set_alarm [{{{alarm},[]}}]")
+    try:
+        yield
+    finally:
+        evaluate(rabbitmq, f"rabbit_alarm clear_alarm [{alarm}]")
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_worker_that_starts_while_rabbitmq_takes_no_messages_works(pool, caller, rabbitmq, notes, tmp_path):
+    """With a greeting to its neighbours and with events; it does all that waits, and hears commands afterwards."""
+    node = f"{pool}-under-alarm@outlive"
+    keys = [put(caller, classic(pool), 0.05) for _ in range(100)]
+    with ExitStack() as stack:
+        with out_of_memory(rabbitmq):
+            worker = stack.enter_context(started(pool, classic(pool), caller, tmp_path / "log", f"--hostname={node}"))
+            wait_for(lambda: all(notes.llen(key) == 2 for key in keys), "all that waits to be done")
+            with pytest.raises(OperationalError, match="out of reach"):
+                caller.control.ping(destination=[node])
+        wait_for(lambda: caller.control.ping(destination=[node]), "an answer to a ping")
+        runs_again(worker, notes, monotonic())
+        assert "onnection to broker lost" not in worker.output
 
 
 @of_pool("prefork", queue=QUORUM)

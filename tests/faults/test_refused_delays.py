@@ -58,6 +58,12 @@ def refused() -> dict[str, dict]:
     return {each["request"]["id"]: each["refused"] for each in listed if "refused" in each}
 
 
+def times_refused(fleet) -> int:
+    """How often the one message that waits for the default broker was refused."""
+    [(_, refusal)] = fleet.delays.first(["default"], 2)
+    return refusal.times if refusal else 0
+
+
 def letters(broker) -> dict:
     return {letter.id: letter for letter in dead_letters(app, broker)}
 
@@ -143,6 +149,26 @@ def test_a_full_broker_is_no_fault_of_the_messages(brokers, tmp_path):
             client.config_set("maxmemory", 0)
             wait_for(lambda: waiting() == 0, "all to be moved")
         assert {headers["id"] for headers in messages(own.brokers["default"], parked("default"))} == set(sent)
+
+
+@pytest.mark.parametrize(
+    ("forbid", "allow"),
+    [(("-lpush",), ("+lpush",)), (("resetkeys", "~fleet.*"), ("allkeys",))],
+    ids=["command", "queue"],
+)
+def test_what_an_account_forbids_buries_no_message(brokers, tmp_path, monkeypatch, forbid, allow):
+    monkeypatch.setattr(refusals, "MOST_TRIES", 2)
+    monkeypatch.setattr(refusals, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(refusals, "LONGEST_PAUSE_SECONDS", 0.2)
+    with LocalRedis(tmp_path / "strict") as server, fleet_with(default=server.url()) as own:
+        sent = own.send_task("try.parked_default", queue=parked("default"), countdown=0.1).id
+        with redis.Redis.from_url(server.url()) as client, moving(own):
+            client.execute_command("ACL", "SETUSER", "default", *forbid)
+            wait_for(lambda: times_refused(own) >= 4, "it to be tried more often than any message is")
+            assert sent not in {letter.id for letter in dead_letters(own, "default")}
+            client.execute_command("ACL", "SETUSER", "default", *allow)
+            wait_for(lambda: waiting() == 0, "it to be moved")
+        assert {headers["id"] for headers in messages(own.brokers["default"], parked("default"))} == {sent}
 
 
 def test_one_whose_revoke_died_waits_for_its_time(brokers, monkeypatch):

@@ -66,6 +66,10 @@ class Scene:
         """Publish tasks that take so many seconds each."""
         return [self.app.send_task(task, (seconds,), queue=QUEUE, ignore_result=True).id for _ in range(times)]
 
+    def publish_as(self, task: str, seconds: float) -> None:
+        """Publish one more message with the id of a task, as a beat entry with a ``task_id`` does."""
+        self.app.send_task(WORK, (seconds,), queue=QUEUE, ignore_result=True, task_id=task)
+
     def wait_until_all(self, kind: str, tasks: Iterable[str], seconds: float = START_SECONDS) -> None:
         """Wait until something has happened to each task."""
         wait_for(lambda: all(self.count(kind, tasks)), f"{kind} of all tasks", seconds)
@@ -258,3 +262,30 @@ def test_what_waits_for_a_thread_when_its_connection_breaks_runs_once(brokers, s
     scene.wait_until_all(ENDED, tasks)
     scene.wait_until_nothing_is_left()
     assert scene.count(STARTED, tasks) == [1] * 6
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+@pytest.mark.parametrize("first", ["succeeded", "runs"])
+def test_a_second_message_of_the_same_task_id_runs_as_well(brokers, scenes, make, broker, first):
+    """Its first worker dies, so that it comes again to one that knows the task id from another message."""
+    if broker == "redis":
+        scene = scenes(0)
+    else:
+        url = brokers["YARD_BROKER_BATCH_URL"]
+        scene = make(url, Connection(url).port)
+    task = "nightly"
+    scene.add("--concurrency=1")
+    if first == "succeeded":
+        scene.publish_as(task, 0.0)
+        scene.wait_until_all(ENDED, [task])
+        scene.wait_until_all(STARTED, scene.publish(1, LONG_SECONDS))
+    else:
+        scene.publish_as(task, LONG_SECONDS)
+        scene.wait_until_all(STARTED, [task])
+    other = scene.add("--concurrency=1")
+    scene.publish_as(task, 2 * LONG_SECONDS)
+    wait_for(lambda: scene.count(STARTED, [task]) == [2], "the second to start in the other worker", START_SECONDS)
+    other.kill("w1")
+    wait_for(lambda: scene.count(STARTED, [task]) == [3], "it to start again", START_SECONDS)
+    wait_for(lambda: scene.count(ENDED, [task]) == [2], "both to end", START_SECONDS)
+    scene.wait_until_nothing_is_left()

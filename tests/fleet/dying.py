@@ -11,12 +11,12 @@ from tests.fleet.concepts import app as app  # noqa: PLC0414 - what Celery's com
 store = app.delays.store
 
 
-def store_and_die(entry: Entry, *args) -> bool:
+def store_and_die(entry: Entry, *args, **options) -> bool:
     """Store a message, and kill the worker if it is the first to do so."""
-    stored = store(entry, *args)
+    stored = store(entry, *args, **options)
     if app.state.client.set("concept:died", 1, nx=True, ex=60):
         os.killpg(os.getpgid(0), signal.SIGKILL)
     return stored
 
 
-app.delays.store = store_and_die  # type: ignore[assignment, method-assign]
+app.delays.store = store_and_die  # type: ignore[method-assign]

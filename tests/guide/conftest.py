@@ -25,7 +25,9 @@ class Desk:
         self._logs = logs
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self._environment = child_environment(
-            {"YARD_HOME": str(home), "PATH": path, "PYTHONPATH": str(ROOT)}, without=("YARD_", "PYTEST_", "COV_")
+            # The pages show what a reader sees on a terminal, which there is none of here.
+            {"YARD_HOME": str(home), "YARD_LOG_FORMAT": "text", "PATH": path, "PYTHONPATH": str(ROOT)},
+            without=("YARD_", "PYTEST_", "COV_"),
         )
 
     def reader(self, page: Path) -> Reader:
@@ -49,9 +51,9 @@ def desk(brokers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
         yield Desk(project, home, top / "logs")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(desk: Desk) -> Iterator[Desk]:
-    """The desk, with the workers that the first page starts."""
+    """The desk, with the workers that the first page starts; they hear what other tests broadcast, and must be gone."""
     with desk.reader(GUIDE / "README.md") as reader:
         reader.follow()
         yield desk

@@ -1,13 +1,12 @@
 """The table of the guide's first page: which concept works on which broker in which pool, by the tests that show it.
 
-A test shows a concept when it bears ``@pytest.mark.concept("chord")``.  Its parameters ``target`` (or ``broker``) and
-``pool``, or ``worker``, which is both, say where.  ``make guide-table`` runs all such tests and writes the table.
+A test shows a concept when it bears ``@pytest.mark.concept("beat")``.  Its parameters ``target`` (or ``broker``) and
+``pool``, or ``worker``, which is both, say where.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +17,6 @@ from tests.guide.pages import GUIDE
 
 FIRST_PAGE = GUIDE / "README.md"
 BEGINS, ENDS = "<!-- concepts: made by make guide-table -->\n", "<!-- end -->\n"
-WRITE, SHOW = "--write-guide-table", "--show-guide-table"
 ANYWHERE = "anywhere"
 PLACES = {
     BrokerName.DEFAULT: "`default`, Redis",
@@ -74,10 +72,6 @@ class Mark(NamedTuple):
     pool: str
 
 
-Outcomes = Mapping[Mark, bool]
-"""Whether all tests of a mark passed."""
-
-
 def marks_of(item: pytest.Item) -> list[Mark]:
     """Return what a test shows.
 
@@ -96,15 +90,15 @@ def marks_of(item: pytest.Item) -> list[Mark]:
     return marks
 
 
-def rendered(outcomes: Outcomes) -> str:
-    """Write the table."""
+def rendered(marks: Collection[Mark]) -> str:
+    """Write the table that has these marks."""
     rows = [["concept", *PLACES.values()], ["---"] * (1 + len(PLACES))]
-    rows += [[concept, *(_cell(concept, place, outcomes) for place in PLACES)] for concept in CONCEPTS]
+    rows += [[concept, *(_cell(concept, place, marks) for place in PLACES)] for concept in CONCEPTS]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _cell(concept: str, place: str, outcomes: Outcomes) -> str:
-    shown = {pool for pool in ("", *Pool) if outcomes.get(Mark(concept, place, pool))}
+def _cell(concept: str, place: str, marks: Collection[Mark]) -> str:
+    shown = {pool for pool in ("", *Pool) if Mark(concept, place, pool) in marks}
     if shown.issuperset(Pool):
         return "every pool"
     return ", ".join(pool for pool in Pool if pool in shown) or ("✓" if shown else "–")
@@ -119,59 +113,3 @@ def with_table(page: str, table: str) -> str:
     """Return a page with another table in it."""
     before, _, rest = page.partition(BEGINS)
     return f"{before}{BEGINS}\n{table}\n{ENDS}{rest.partition(ENDS)[2]}"
-
-
-class GuideTable:
-    """Gathers what the tests of a run show, and writes it down at the end if it was asked to."""
-
-    def __init__(self, page: Path | None) -> None:
-        self._page = page
-        self._outcomes: dict[Mark, bool] = {}
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note for each test what it shows, in a place that travels with its reports."""
-        for item in items:
-            item.user_properties += [("concept", list(mark)) for mark in marks_of(item)]
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a test as shown when each of its phases passed."""
-        for mark in _marks(report.user_properties):
-            self._outcomes[mark] = self._outcomes.get(mark, True) and report.passed
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write what this run has shown."""
-        if self._page and not hasattr(session.config, "workerinput"):
-            content = self._page.read_text(encoding="utf-8")
-            self._page.write_text(with_table(content, rendered(self._outcomes)), encoding="utf-8")
-
-
-def _marks(properties: Iterable[tuple[str, Any]]) -> Iterator[Mark]:
-    return (Mark(*value) for name, value in properties if name == "concept")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
-    told = "write the table of concepts into a page, the guide's first one by default, from what this run shows"
-    parser.addoption(WRITE, metavar="PAGE", nargs="?", const=FIRST_PAGE, type=Path, help=told)
-    told = "write the table into a file, as it would be if every test of this run passed"
-    parser.addoption(SHOW, metavar="FILE", type=Path, help=told)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Gather what this run shows."""
-    config.pluginmanager.register(GuideTable(config.getoption(WRITE)), "guide-table")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let no test of a concept be skipped: its mark in the table would be no longer true."""
-    report = yield
-    if report.skipped and any(_marks(item.user_properties)):
-        report.outcome, report.longrepr = "failed", f"skipped, but the guide's table counts on it: {report.longrepr}"
-    return report
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write what this run would show."""
-    if file := session.config.getoption(SHOW):
-        file.write_text(rendered({mark: True for item in session.items for mark in _marks(item.user_properties)}))

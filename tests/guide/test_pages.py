@@ -7,6 +7,8 @@ import pytest
 from tests.guide.leftovers import refuse_leftovers
 from tests.guide.pages import pages
 
+SECONDS = 400
+"""A page starts ten workers and more, each of which takes ten seconds where others work as well."""
 _, *PAGES = pages()
 RECIPES = {
     "recipe-email": pytest.mark.concept("the e-mail system"),
@@ -14,6 +16,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem, marks=RECIPES.get(page.stem, ())) for page in PAGES])
 def test_page(fleet, page):
     with fleet.reader(page) as reader:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
-from pathlib import Path
+import time
 
 import pytest
 
 from shared.settings import child_environment
 from tests.fixtures.workers import ROOT
-from tests.guide.table import BEGINS, ENDS, FIRST_PAGE, SHOW, WRITE, table_of
+from tests.guide.concepts import KEPT_SECONDS, NOTES, SHOW, WRITE
+from tests.guide.table import BEGINS, ENDS, FIRST_PAGE, table_of
 
 TESTS = """
 import pytest
@@ -67,37 +69,83 @@ SHOWN = {
 }
 
 
-def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, arguments)],
-        check=False, cwd=cwd, capture_output=True, text=True, timeout=150,
-        env=child_environment({"PYTHONPATH": str(ROOT)}, without=("PYTEST_",)),
-    )  # fmt: skip
-
-
 @pytest.fixture
-def suite(tmp_path):
-    """Run tests of their own; the rows of the table that they write, by concept, and what pytest printed."""
+def suite(pytester):
+    """Run tests of their own, then write the table; the rows of it, by concept, and what pytest printed."""
+    page = pytester.path / "page.md"
+    page.write_text(f"# Above\n\n{BEGINS}| old |\n{ENDS}\n## Below\n")
+    pytester.makeini("[pytest]\nmarkers = concept(name)\n")
+    common = ("-p", "tests.guide.concepts", f"{NOTES}=notes")
 
     def run_suite(tests: str, *arguments: str) -> tuple[dict[str, str], str]:
-        page = tmp_path / "page.md"
-        page.write_text(f"# Above\n\n{BEGINS}| old |\n{ENDS}\n## Below\n")
-        (tmp_path / "test_it.py").write_text(tests)
-        (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = concept(name)\n")
-        done = run("-p", "tests.guide.table", f"{WRITE}={page}", *arguments, cwd=tmp_path)
+        pytester.makepyfile(test_it=tests)
+        ran, wrote = pytester.runpytest(*common, *arguments), pytester.runpytest(*common, f"{WRITE}={page}")
         written = page.read_text()
         assert written.startswith("# Above\n\n<!--")
         assert written.endswith("-->\n\n## Below\n")
         rows = (line.strip("| ").partition(" | ") for line in table_of(written).splitlines())
-        return {concept: cells for concept, _, cells in rows}, done.stdout + done.stderr
+        printed = "".join(f"{done.stdout}\n{done.stderr}\n" for done in (ran, wrote))
+        return {concept: cells for concept, _, cells in rows}, printed
 
     return run_suite
 
 
 @pytest.mark.parametrize("arguments", [(), ("--numprocesses=2",)], ids=["one process", "two processes"])
 def test_a_mark_is_there_where_every_test_of_it_passed(suite, arguments):
-    rows, _ = suite(TESTS, *arguments)
+    rows, printed = suite(TESTS, *arguments)
     assert {concept: rows[concept] for concept in SHOWN} == SHOWN
+    assert "2 of 16 tests of concepts have not passed:\ntest_it.py::test_chunks[batch-threads]\n" in printed
+
+
+def test_a_run_goes_on_where_the_last_one_stopped(suite, pytester):
+    tests = """
+import pathlib, pytest
+
+@pytest.mark.concept("retry")
+@pytest.mark.parametrize("broker", ["default", "batch"])
+def test_retry(broker):
+    with open("runs", "a") as runs:
+        print(broker, file=runs)
+    assert broker == "default" or pathlib.Path("mended").exists()
+
+@pytest.mark.concept("beat")
+def test_beat(): ...
+"""
+    assert suite(tests, "-k", "retry")[0]["retry"] == "✓ | – | – | –"
+    (pytester.path / "mended").touch()
+    rows, printed = suite(tests)
+    assert (rows["retry"], rows["beat"]) == ("✓ | – | ✓ | –", "– | – | – | ✓")
+    assert "have not passed" not in printed
+    runs = pytester.path / "runs"
+    assert runs.read_text().split() == ["default", "batch", "batch"]
+    suite(tests)
+    assert runs.read_text().split()[3:] == ["default", "batch"]
+
+
+def test_what_passed_long_ago_is_no_mark(suite, pytester):
+    test = {"test": "test_it.py::test_beat", "passed": True, "at": time.time() - KEPT_SECONDS - 1}
+    (pytester.path / "notes").write_text(json.dumps(test) + "\n")
+    tests = 'import pytest\n\n@pytest.mark.concept("beat")\ndef test_beat(): ...\n'
+    assert suite(tests, "--collect-only")[0]["beat"] == SHOWN["rate limit"]
+
+
+@pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
+def test_a_test_of_a_concept_that_fails_anywhere_is_no_mark(suite, phase):
+    steps = {each: "assert False" if each == phase else "pass" for each in ("setup", "call", "teardown")}
+    rows, printed = suite(f"""
+import pytest
+
+@pytest.fixture
+def around():
+    {steps["setup"]}
+    yield
+    {steps["teardown"]}
+
+@pytest.mark.concept("beat")
+def test_it(around): {steps["call"]}
+""")
+    assert rows["beat"] == SHOWN["rate limit"]
+    assert "1 of 1 tests of concepts have not passed" in printed
 
 
 def test_a_test_of_a_concept_that_is_skipped_fails(suite):
@@ -105,6 +153,11 @@ def test_a_test_of_a_concept_that_is_skipped_fails(suite):
     assert rows["beat"] == SHOWN["rate limit"]
     assert "1 failed" in printed
     assert "no clock" in printed
+
+
+def test_no_table_is_written_when_a_test_file_can_not_be_imported(suite):
+    rows, _ = suite("import nowhere\n")
+    assert rows == {"old": ""}
 
 
 @pytest.mark.parametrize(
@@ -121,19 +174,22 @@ def test_a_name_that_the_table_does_not_have_is_refused(suite, concept, target, 
 
 def suites() -> list[str]:
     """The folders whose tests ``make guide-table`` runs."""
-    (arguments,) = re.findall(rf"-m pytest (.+) -m concept {WRITE}$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return [folder.removeprefix("tests/") for folder in arguments.split()]
+    (folders,) = re.findall(r"^CONCEPTS := -m concept (.+) --", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return [str(folder) for folder in folders.split()]
 
 
 def test_every_test_of_a_concept_has_a_part_in_the_table():
     tests = (ROOT / "tests").rglob("test_*.py")
     marked = {path.relative_to(ROOT).parts[1] for path in tests if "concept(" in path.read_text(encoding="utf-8")}
-    assert marked <= set(suites())
+    assert {f"tests/{folder}" for folder in marked} <= set(suites())
 
 
 def test_the_table_of_the_guide_is_what_a_run_of_the_tests_would_write(tmp_path):
     file = tmp_path / "table"
-    folders = [f"tests/{suite}" for suite in suites()]
-    done = run(*folders, "-m", "concept", "--collect-only", "--quiet", f"{SHOW}={file}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *suites(), "-m", "concept", "--collect-only", "--quiet", f"{SHOW}={file}"],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=150,
+        env=child_environment({}, without=("PYTEST_",)),
+    )  # fmt: skip
     assert file.exists(), done.stdout + done.stderr
     assert table_of(FIRST_PAGE.read_text(encoding="utf-8")) == file.read_text(), "run make guide-table"

@@ -8,9 +8,10 @@ from redis.exceptions import NoPermissionError
 
 from services.core.containers.accounts import ACCOUNTS, OBSERVER, OPERATOR, YARD, redis_users
 from services.core.local.brokers import LocalRedis
+from shared.depths import NEXT_OF_LISTS
 from shared.names import ServiceName
 from shared.queues import QUEUES
-from shared.transports.claims import Claims
+from shared.transports.claims import DEAD, Claims
 from shared.transports.once import MARKER, PUT_ONCE
 
 PASSWORDS = {account: f"password of {account}" for account in ACCOUNTS}
@@ -70,6 +71,16 @@ def test_a_service_takes_from_its_own_queues_only(client_of, account, queue):
     else:
         with pytest.raises(NoPermissionError):
             Claims(client_of(account)).claim([queue], 1, "me:", 0, 10.0)
+
+
+def test_the_observer_sees_how_old_messages_are_and_how_many_are_dead(client_of):
+    client_of(OPERATOR).lpush(QUEUE_NAMES[0], b'{"headers": {"published_at": 12.5, "eta": null}}')
+    client_of(OPERATOR).lpush(DEAD, b"{}")
+    observer = client_of(OBSERVER)
+    assert observer.eval_ro(NEXT_OF_LISTS, 1, QUEUE_NAMES[0]) == [[b"12.5", b""]]
+    assert observer.llen(DEAD) == 1
+    with pytest.raises(NoPermissionError):
+        observer.lrange(DEAD, 0, -1)
 
 
 def test_the_observer_changes_nothing(client_of):

@@ -60,6 +60,18 @@ def test_a_ledger_is_refused_while_its_tables_are_missing_or_of_another_release(
     ledger.close()
 
 
+def test_a_release_works_with_the_tables_of_the_next_one_and_leaves_them_as_they_are(ledger, ledger_url):
+    with ledger.writing() as session:
+        session.execute(text("ALTER TABLE mails ADD COLUMN added TEXT"))
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    require_current(ledger)
+    upgrade(ledger_url)
+    mail_id = str(submit_mail(ledger, "ada@example.org", "welcome", {})["key"])
+    assert mail_overview(ledger, mail_id).to == "ada@example.org"
+    with ledger.reading() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
 def test_processes_that_upgrade_at_the_same_time_all_succeed(empty_ledger_url):
     with processes(WRITERS) as pool:
         list(pool.map(upgrade, [empty_ledger_url] * WRITERS))

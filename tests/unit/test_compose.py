@@ -79,11 +79,13 @@ def test_each_network_is_joined_by_its_users_only():
     joined = {
         network: {name for name, s in SERVICES.items() if network in s.get("networks", ())} for network in NETWORKS
     }
-    assert joined["ledger"] == {"postgres", "migrate", "relay", "core-default", "core-maintenance", "yard"}
+    assert joined["ledger"] == {
+        "postgres", "migrate", "relay", "recorder", "observer", "api", "core-default", "core-maintenance", "yard",
+    }  # fmt: skip
     assert joined["mail"] == {"mail", "email-critical", "email-bulk", "yard"}
     assert joined["published"] == {name for name in SERVICES if SERVICES[name].get("ports")}
-    assert joined["metrics"] == {"prometheus", "rabbitmq", "observer", *WORKERS}
-    assert joined["brokers"] == {"redis", "rabbitmq", "beat", "relay", "observer", "yard", *WORKERS}
+    assert joined["metrics"] == {"prometheus", "rabbitmq", "observer", "api", *WORKERS}
+    assert joined["brokers"] == {"redis", "rabbitmq", "beat", "relay", "recorder", "observer", "api", "yard", *WORKERS}
 
 
 NETWORKS = COMPOSE["networks"]
@@ -95,7 +97,7 @@ def test_only_mail_and_published_ports_lead_out():
 
 def test_storage_is_shared_by_files_and_core_only():
     sharing = {name for name, service in SERVICES.items() if "storage:/srv/storage" in service.get("volumes", ())}
-    assert sharing == {name for name in SERVICES if name.startswith(("file-", "core-"))} | {"yard"}
+    assert sharing == {name for name in SERVICES if name.startswith(("file-", "core-"))} | {"yard", "api"}
 
 
 def test_each_reader_of_secrets_has_a_volume_of_its_own():
@@ -114,9 +116,9 @@ def test_each_reader_of_secrets_has_a_volume_of_its_own():
         f"secrets-{KEPT}": set(),
         "secrets-email-worker": {"email-critical", "email-bulk"},
         "secrets-file-worker": {"file-images", "file-documents"},
-        "secrets-core": {"core-default", "core-maintenance", "beat", "relay", "migrate"},
+        "secrets-core": {"core-default", "core-maintenance", "beat", "relay", "recorder", "migrate"},
         "secrets-observer": {"observer"},
-        "secrets-yard": {"yard"},
+        "secrets-yard": {"yard", "api"},
         "secrets-redis": {"redis"},
         "secrets-rabbitmq": {"rabbitmq"},
         f"secrets-{POSTGRES}": {"postgres"},
@@ -128,9 +130,9 @@ def test_each_reader_of_secrets_has_a_volume_of_its_own():
 
 def test_prometheus_looks_for_every_worker_service():
     jobs = yaml.safe_load((ROOT / "deploy" / "prometheus" / "containers.yml").read_text())["scrape_configs"]
-    (workers,) = (job for job in jobs if job["job_name"] == "workers")
-    (found,) = workers["dns_sd_configs"]
-    assert found["names"] == [*WORKERS]
+    (ours,) = (job for job in jobs if job["job_name"] == "celery")
+    (found,) = ours["dns_sd_configs"]
+    assert found["names"] == [*WORKERS, "observer"]
     assert str(found["port"]) == SERVICES["email-bulk"]["environment"]["YARD_METRICS_PORT"]
 
 

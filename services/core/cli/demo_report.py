@@ -16,6 +16,7 @@ from services.core.local.fleet import LocalFleet
 from services.core.usecases.list_entries import list_recipients
 from services.core.usecases.overview import overview
 from services.core.usecases.records import FileEntry, JobOverview, RecipientEntry
+from shared.events import Outcome
 from shared.metrics import Reading, scrape
 from shared.queues import QUEUES
 
@@ -119,7 +120,7 @@ def _totals(readings: list[Reading]) -> dict[str, float]:
     totals: defaultdict[str, float] = defaultdict(float)
     for reading in readings:
         ended = reading.name.removeprefix("celery_task_").removesuffix("_total")
-        if reading.name == f"celery_task_{ended}_total" and ended != "started":
+        if ended in set(Outcome):
             totals[f"ended {ended}"] += reading.value
         else:
             totals[reading.name] += reading.value

@@ -19,8 +19,8 @@ def register(app: typer.Typer) -> None:
 def up() -> None:
     """Start the whole fleet on this machine and leave it running.
 
-    Brokers of its own on free ports, a mail catcher, a worker for each queue, the schedule and the observer; all
-    that they write is below YARD_HOME (`var`).  End it with `yard down`.
+    Brokers of its own on free ports, a mail catcher, a worker for each queue, the schedule, the observer and
+    the API; all that they write is below YARD_HOME (`var`).  End it with `yard down`.
     """
     from services.core.cli.telling import tell_phase
     from services.core.local.detached import start_detached
@@ -28,6 +28,9 @@ def up() -> None:
 
     state = start_detached(load_settings().home, progress=tell_phase)
     typer.echo(f"The fleet is up: {len(state.services)} services, below {load_settings().home.resolve()}")
+    api = state.services.get("api")
+    if api is not None and (port := api.ports.get("http")) is not None:
+        typer.echo(f"The API: http://127.0.0.1:{port}, with a key of `yard key create`")
     typer.echo(f"Mail goes to no relay: each message is kept as a file in {load_settings().home.resolve() / 'mail'}")
     typer.echo("Try: yard process PATH…, yard send, yard campaign, yard status; end it with yard down.")
 

@@ -20,8 +20,8 @@ ASK_EVERY_SECONDS = 0.2
 LISTED = 1_000
 """Files or recipients that are printed; ``--all`` prints every one."""
 
-UNDER_WAY = {State.LOADING, State.WAITING, State.PENDING, State.QUEUED, State.RUNNING}
-NOT_WELL = {State.FAILED, State.INVALID, State.UNKNOWN}
+UNDER_WAY = {State.LOADING, State.WAITING, State.PENDING, State.QUEUED, State.RUNNING, State.PAUSED}
+NOT_WELL = {State.FAILED, State.INVALID, State.UNKNOWN, State.CANCELLED}
 
 
 def follow(

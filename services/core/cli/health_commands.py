@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 Process = Annotated[
     str,
-    typer.Option(help="A worker's node name, or what is before its @; beat; relay; observer. All of them by default."),
+    typer.Option(
+        help="A worker's node name, or what is before its @; beat; relay; observer; api. All of them by default."
+    ),
 ]
 
 

@@ -7,13 +7,24 @@ import sys
 import typer
 
 from services.core.cli import (
+    api_commands,
+    chaos_commands,
     container_commands,
     control_commands,
+    dead_commands,
     exit_codes,
     fleet_commands,
     health_commands,
+    key_commands,
     process_commands,
+    queue_commands,
+    restart_commands,
+    schedule_commands,
+    task_commands,
+    top_commands,
     work_commands,
+    worker_commands,
+    workflow_commands,
 )
 from shared.errors import ConfigurationError, FleetError, PublishError, ResultStoreOutOfReach
 
@@ -28,11 +39,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 fleet_commands.register(app)
+restart_commands.register(app)
 process_commands.register(app)
 health_commands.register(app)
+api_commands.register(app)
+key_commands.register(app)
 control_commands.register(app)
 work_commands.register(app)
+dead_commands.register(app)
+for commands in (
+    top_commands, queue_commands, worker_commands, task_commands, workflow_commands, schedule_commands,
+):  # fmt: skip
+    commands.register(app)
 container_commands.register(app)
+chaos_commands.register(app)
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ COLOURS = {
     State.FAILED: "red",
     State.INVALID: "red",
     State.UNKNOWN: "magenta",
+    State.CANCELLED: "yellow",
+    State.PAUSED: "cyan",
 }
 
 

@@ -1,4 +1,4 @@
-"""Commands that become a process of the fleet: ``worker``, ``beat``, ``relay``, ``observer``, ``migrate``."""
+"""Commands that become a process of the fleet, such as ``worker``, ``beat``, ``relay`` and ``recorder``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Processes")(beat)
     app.command(rich_help_panel="Processes")(relay)
     app.command(rich_help_panel="Processes")(observer)
+    app.command(rich_help_panel="Processes")(recorder)
     app.command(rich_help_panel="Processes")(migrate)
 
 
@@ -59,12 +60,11 @@ def beat(loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="What is
 
 def relay() -> None:
     """Publish what was accepted, as soon as its broker is there; any number may run at once."""
-    import logging
-
     from services.core.bootstrap import ledger
     from services.core.relay import run
+    from shared.logs import log_to_stderr
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr("relay")
     run(ledger())
 
 
@@ -73,12 +73,21 @@ def observer() -> None:
 
     The address is YARD_METRICS_HOST and YARD_METRICS_PORT.
     """
-    import logging
-
     from services.core.observer import run
+    from shared.logs import log_to_stderr
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr("observer")
     run()
+
+
+def recorder() -> None:
+    """Keep the history of tasks, which `yard tasks` and `yard workflows` read; any number may run at once."""
+    from services.core.bootstrap import ledger
+    from services.core.history.recorder import run
+    from shared.logs import log_to_stderr
+
+    log_to_stderr("recorder")
+    run(ledger())
 
 
 def migrate() -> None:
@@ -91,4 +100,9 @@ def migrate() -> None:
 
 
 def _become_celery(service: str, arguments: list[str]) -> None:
-    os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", f"services.{service}", *arguments])  # noqa: S606
+    from shared.logs.setting_up import read_by_programs
+
+    # Without a banner where a program reads the log: it is text, and no line of it.
+    quiet = ["--quiet"] if read_by_programs(sys.stderr) else []
+    command = [sys.executable, "-m", "celery", *quiet, "-A", f"services.{service}", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606

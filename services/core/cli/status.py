@@ -13,8 +13,11 @@ from services.core.app import app
 from services.core.bootstrap import ledger
 from services.core.cli import exit_codes
 from services.core.cli.tables import console, print_table
+from services.core.fleet_view.tasks import status_of_history
+from services.core.history.search import HistoryStatus
 from services.core.ledger.errors import LedgerUnavailable
 from services.core.local.state import read_state
+from services.core.usecases.letters import LetterCounts, count_kept
 from services.core.usecases.outbox_lag import OutboxLag, outbox_lag
 from shared.brokers import Broker
 from shared.depths import QueueDepth, measured_by
@@ -40,18 +43,22 @@ class BrokerStatus:
 def print_status(*, as_json: bool) -> int:
     """Print how the fleet stands; return the exit code, 3 when a broker does not answer."""
     brokers = broker_statuses()
-    outbox = _outbox()
+    outbox, letters, history = _outbox(), _letters(), _history()
     state = read_state(load_settings().home)
     if as_json:
         told = {
             "brokers": [asdict(broker) for broker in brokers],
             "outbox": asdict(outbox) if outbox else None,
+            "dead_letters": asdict(letters) if letters else None,
+            "history": history._asdict() if history else None,
             "local": state.model_dump(mode="json") if state else None,
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(told, indent=2, default=str))
     else:
         _print_brokers(brokers)
         console().print(f"\n{_outbox_line(outbox)}", markup=False, highlight=False)
+        console().print(_letters_line(letters), markup=False, highlight=False)
+        console().print(_history_line(history), markup=False, highlight=False)
         if state:
             rows = [
                 (service.name, service.phase, str(service.restarts), _ports(service.ports))
@@ -90,6 +97,41 @@ def _outbox_line(outbox: OutboxLag | None) -> str:
     error = f" ({outbox.error})" if outbox.error else ""
     relay = "" if outbox.relay_at_work else "; no relay is at work"
     return f"outbox: {waiting or 'empty'}{error}{relay}"
+
+
+def _letters() -> LetterCounts | None:
+    file = ledger().file
+    if file is not None and not file.exists():
+        return None
+    try:
+        return count_kept(ledger())
+    except LedgerUnavailable:
+        return None
+
+
+def _letters_line(letters: LetterCounts | None) -> str:
+    if letters is None:
+        return "dead letters: unknown, the ledger does not answer"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(letters.by_reason.items()))
+    removed = f"; {letters.over_limit} were removed, for their queues had too many" if letters.over_limit else ""
+    return f"dead letters: {f'{letters.kept} ({reasons}); see yard dead list' if letters.kept else 'none'}{removed}"
+
+
+def _history() -> HistoryStatus | None:
+    file = ledger().file
+    if file is not None and not file.exists():
+        return None
+    try:
+        return status_of_history(ledger())
+    except LedgerUnavailable:
+        return None
+
+
+def _history_line(history: HistoryStatus | None) -> str:
+    if history is None:
+        return "history: unknown, the ledger does not answer"
+    dropped = f"; {history.dropped} tasks are missing, recorders had no room for them" if history.dropped else ""
+    return f"history: {'kept; see yard tasks' if history.at_work else 'not kept, no recorder is at work'}{dropped}"
 
 
 def _workers(broker: Broker) -> list[str]:

@@ -31,7 +31,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
         columns: The headings.
         rows: A cell for each column.
     """
-    cells = [[_printable(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _print_lines([list(columns), *([cell.plain for cell in row] for row in cells)])
         return
@@ -49,7 +49,8 @@ def _print_lines(lines: list[list[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _printable(cell: Cell) -> Text:
+def printable(cell: Cell) -> Text:
+    """Return text whose control characters are shown as escapes: they can't move the cursor."""
     text = Text(cell) if isinstance(cell, str) else cell
     escaped = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text.plain

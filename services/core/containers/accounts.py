@@ -23,7 +23,7 @@ from shared.transports.once import MARKER
 OBSERVER = "observer"
 """Measures queues, and changes nothing."""
 YARD = "yard"
-"""The command line: gives work to every queue, asks workers how they are, takes no work."""
+"""The command line and the API: give work to every queue, peek and purge there, ask workers, take no work."""
 OPERATOR = "operator"
 """A person who looks after a server: may do everything there."""
 
@@ -47,6 +47,8 @@ CLAIMS = "~claim:*"
 PUTTING = "+lpush +rpush +llen +eval +hexists +hset +expire"
 """What it takes to publish into a list, to put back what a dead process took from it, and to publish what was delayed:
 a script that writes a marker beside the message needs one rule for both keys (``shared/transports/once.py``)."""
+TENDING = "+lrange +del"
+"""What it takes to peek into a list, and to purge it."""
 PING = "health"
 """May do nothing but PING, and needs no password for that."""
 
@@ -94,13 +96,15 @@ def _redis_rules(account: str) -> list[str]:
     own = _queues_of(account)
     others = [spec.name for spec in QUEUES if spec.name not in own]
     if account == OBSERVER:
-        return [*_keys("%R~", others), f"%R~{HELD}", f"%R~{DELAYED}*", "-@all +@connection +llen +hscan +hgetall"]
+        keys = [*_keys("%R~", others), f"%R~{HELD}", f"%R~{DEAD}", f"%R~{DELAYED}*"]
+        return [*keys, "-@all +@connection +llen +lindex +eval_ro +hscan +hgetall"]
     rules = [*_keys("~", own), *OF_EVERY_PARTICIPANT, EVERY_COMMAND]
     if account == ServiceName.EMAIL_WORKER:
         rules.append(CLAIMS)
     if account == YARD:
         rules.append("+info")
-    return [*rules, f"({' '.join(_keys('~', others))} ~{MARKER}* {PUTTING})"]
+    acts = f"{PUTTING} {TENDING}" if account == YARD else PUTTING
+    return [*rules, f"({' '.join(_keys('~', others))} ~{MARKER}* {acts})"]
 
 
 def _rabbitmq_permissions(account: str) -> dict[str, str]:

@@ -79,7 +79,7 @@ def _files(passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
         ServiceName.EMAIL_WORKER: brokers[ServiceName.EMAIL_WORKER],
         ServiceName.FILE_WORKER: brokers[ServiceName.FILE_WORKER],
         ServiceName.CORE: brokers[ServiceName.CORE] | ledger,
-        OBSERVER: brokers[OBSERVER] | management,
+        OBSERVER: brokers[OBSERVER] | ledger | management,
         YARD: brokers[YARD] | ledger | management,
         "redis": {"users.acl": redis_users(passwords), OPERATOR: passwords[OPERATOR]},
         "rabbitmq": {

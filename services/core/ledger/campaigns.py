@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from services.core.ledger import states
 from services.core.ledger.columns import may_become
 from services.core.ledger.counting import count_by_state
-from services.core.ledger.errors import TemplateDiffers, UnknownId
+from services.core.ledger.errors import TemplateDiffers, UnknownId, WrongState
 from services.core.ledger.models import Campaign, CampaignChunk, CampaignRecipient
 from services.core.ledger.states import State
 
@@ -76,6 +76,7 @@ def begin_loading(session: Session, campaign_id: str, template: str, summary: Li
 
     Raises:
         TemplateDiffers: The id belongs to a mailing of another template; nothing was changed.
+        WrongState: It was cancelled; nothing was changed.
     """
     row = {"id": campaign_id, "template": template, "state": states.CAMPAIGN.start, **_describe(summary)}
     new = _insert(session, Campaign).values(**row, created_at=now, moved_at=now)
@@ -83,6 +84,8 @@ def begin_loading(session: Session, campaign_id: str, template: str, summary: Li
     campaign = the_campaign(session, campaign_id, lock=True)
     if campaign.template != template:
         raise TemplateDiffers(campaign_id, campaign.template, template)
+    if campaign.state is State.CANCELLED:
+        raise WrongState("campaign", campaign_id, campaign.state, "taken up again; give a new id")
     for column, value in _describe(summary).items():
         setattr(campaign, column, value)
     if states.CAMPAIGN.allows(campaign.state, State.LOADING):
@@ -118,7 +121,9 @@ def add_recipients(session: Session, campaign_id: str, rows: Sequence[Mapping[st
 
 
 def refresh_state(session: Session, campaign: Campaign, now: datetime) -> None:
-    """Set a campaign running while anything of it is undecided, and done when nothing is."""
+    """Set a campaign running while anything of it is undecided, and done when nothing is; a paused one stays so."""
+    if campaign.state is State.PAUSED:
+        return
     session.flush()
     target = State.RUNNING if _is_open(session, campaign.id) else State.DONE
     if states.CAMPAIGN.allows(campaign.state, target):

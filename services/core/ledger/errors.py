@@ -11,6 +11,7 @@
         ├── InvalidSubmission         the files, the address or the id given cannot be used
         │   └── InvalidRecipientList  the CSV cannot be read as a list of recipients
         ├── TemplateDiffers           the campaign id belongs to a mailing of another template
+        ├── WrongState                it stands where this can't be done to it
         └── CampaignSeemsRepeated     the same list and template were submitted before
 """
 
@@ -64,6 +65,13 @@ class TemplateDiffers(LedgerError):
             f"Campaign {campaign_id!r} mails the template {recorded!r}, not {given!r}. "
             "Give a new id for a mailing of another template."
         )
+
+
+class WrongState(LedgerError):
+    """What is to be done to something can't be done where it stands."""
+
+    def __init__(self, noun: str, wanted: str, state: str, act: str) -> None:
+        super().__init__(f"The {noun} {wanted!r} is {state.replace('_', ' ')} and can't be {act}.")
 
 
 class CampaignSeemsRepeated(LedgerError):

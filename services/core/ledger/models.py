@@ -14,6 +14,8 @@ from services.core.ledger.states import State
 
 ID_LENGTH = 64
 """Room for every id: Switchyard's own have 24 characters, a campaign's is chosen by a person."""
+LETTER_NAME_LENGTH = 255
+"""Of the names in a dead letter, which may be anybody's, what its indexes hold; PostgreSQL refuses long ones."""
 
 
 class Base(DeclarativeBase):
@@ -211,3 +213,186 @@ class RelaySeen(Base):
 
     id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
     seen_at: Mapped[datetime]
+
+
+class KeptLetter(Base):
+    """A message that was taken out of circulation, and what became of it."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    """What tells it from others; see ``DeadLetter.digest``."""
+    task_id: Mapped[str | None]
+    task: Mapped[str | None]
+    queue: Mapped[str]
+    broker: Mapped[str | None]
+    reason: Mapped[str]
+    detail: Mapped[str]
+    traceback: Mapped[str | None]
+    root_id: Mapped[str | None]
+    """The first task of its workflow."""
+    group_id: Mapped[str | None]
+    died_at: Mapped[datetime]
+    collected_at: Mapped[datetime]
+    headers: Mapped[dict[str, Any] | None]
+    properties: Mapped[dict[str, Any] | None]
+    content_type: Mapped[str | None]
+    content_encoding: Mapped[str | None]
+    body: Mapped[bytes]
+    edited_body: Mapped[bytes | None]
+    """What it says when it is replayed, where that is not what it said."""
+    replays: Mapped[int]
+    """How often its message was replayed before."""
+    replay_of: Mapped[int | None]
+    """The dead letter whose replay it was; that may be gone by now."""
+    replayed_at: Mapped[datetime | None]
+    """When it went into the outbox again."""
+
+    __table_args__ = (
+        Index(None, "digest", unique=True),
+        Index(None, "task_id"),
+        Index(None, "root_id"),
+        Index(None, "group_id"),
+        Index(None, "died_at"),
+        Index(None, "queue", "replayed_at"),
+    )
+
+
+class RemovedLetters(Base):
+    """How many dead letters of a queue were removed by a limit."""
+
+    __tablename__ = "dead_letters_removed"
+
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    expired: Mapped[int]
+    over_limit: Mapped[int]
+    last_at: Mapped[datetime]
+
+
+class ApiKey(Base):
+    """A key to the HTTP API; what it opens is told by its role."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    """The part of the key that may be shown."""
+    label: Mapped[str]
+    role: Mapped[str]
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the whole key, which is nowhere else; see ``usecases.api_keys``."""
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class ApiSession(Base):
+    """Somebody who signed in with a key in a browser."""
+
+    __tablename__ = "api_sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of what the cookie holds."""
+    key_id: Mapped[str] = mapped_column(String(ID_LENGTH), ForeignKey(ApiKey.id))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "expires_at"),)
+
+
+class AuditEntry(Base):
+    """Something that was asked of the HTTP API and changes something, or was denied."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    at: Mapped[datetime]
+    key_id: Mapped[str] = mapped_column(String(ID_LENGTH))
+    role: Mapped[str]
+    act: Mapped[str]
+    target: Mapped[str]
+    """The path, without what the query says."""
+    status: Mapped[int | None]
+    """The HTTP status that it was answered with; ``None`` while it is under way, or when the API died over it."""
+    subject: Mapped[str | None]
+    """What it made or changed."""
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "key_id", "id"), Index(None, "at"))
+
+
+class IdempotentRequest(Base):
+    """A request that is carried out once, however often it is sent."""
+
+    __tablename__ = "idempotent_requests"
+
+    key_id: Mapped[str] = mapped_column(String(ID_LENGTH), ForeignKey(ApiKey.id), primary_key=True)
+    """Whose it is; two people may think of the same idempotency key."""
+    idempotency_key: Mapped[str] = mapped_column(String(LETTER_NAME_LENGTH), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what was asked for."""
+    subject: Mapped[str]
+    """The id of what it makes, given before it is made: whoever takes over from a dead process makes the same."""
+    claimed_at: Mapped[datetime]
+    claim: Mapped[str] = mapped_column(String(64))
+    """Tells who has it in hand from who had it before."""
+    status: Mapped[int | None]
+    """The HTTP status that it was answered with; ``None`` while it is under way."""
+    answer: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (Index(None, "claimed_at"),)
+
+
+class SeenTask(Base):
+    """A task that events told of; ``services.core.history.sightings`` says what each column means."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    at: Mapped[datetime]
+    first_at: Mapped[datetime]
+    name: Mapped[str | None]
+    queue: Mapped[str | None]
+    broker: Mapped[str | None]
+    worker: Mapped[str | None]
+    root_id: Mapped[str | None]
+    parent_id: Mapped[str | None]
+    group_id: Mapped[str | None]
+    chord_id: Mapped[str | None]
+    chord_task: Mapped[str | None]
+    retries: Mapped[int | None]
+    next_steps: Mapped[list[Any] | None]
+    args: Mapped[str | None]
+    kwargs: Mapped[str | None]
+    eta: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    received_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    seconds: Mapped[float | None]
+    result: Mapped[str | None]
+    exception: Mapped[str | None]
+    traceback: Mapped[str | None]
+
+    __table_args__ = (
+        Index(None, "at"),
+        Index(None, "root_id"),
+        Index(None, "group_id"),
+        Index(None, "chord_id"),
+        Index(None, "first_at", "id"),
+        Index("ix_tasks_name_first_at_id", "name", "first_at", "id"),
+        Index("ix_tasks_state_first_at_id", "state", "first_at", "id"),
+        Index("ix_tasks_queue_first_at_id", "queue", "first_at", "id"),
+    )
+
+
+class RecorderSeen(Base):
+    """When a recorder last kept what it heard, and what recorders had to drop; a single row."""
+
+    __tablename__ = "recorder"
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    seen_at: Mapped[datetime]
+    dropped: Mapped[int]
+    """Tasks that were heard of while the ledger took nothing and there was no room left."""

@@ -88,6 +88,11 @@ def remove_entries(session: Session, ids: Collection[int]) -> None:
     session.execute(delete(OutboxEntry).where(OutboxEntry.id.in_(ids)))
 
 
+def remove_of(session: Session, subject: str) -> None:
+    """Remove what is not published yet of something that is called off; what a relay has in hand may go out."""
+    session.execute(delete(OutboxEntry).where(OutboxEntry.subject == subject))
+
+
 def postpone(session: Session, entry_id: int, due_at: datetime, error: str) -> None:
     """Leave an entry for later, and note why it could not be published."""
     session.execute(

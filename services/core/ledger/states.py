@@ -3,11 +3,11 @@
 ========== ============ ===========================================================================
 thing      starts as    moves
 ========== ============ ===========================================================================
-job        running      done, done_with_failures or failed; better news may still come later
+job        running      done, done_with_failures or failed; better news may still come later; or cancelled
 file       waiting      done or failed; a failed file may still turn out done
-campaign   loading      running, done; the same id again takes it back from done
-chunk      waiting      released, then done or failed; a failed chunk may still turn out done
-recipient  pending      sent, invalid, failed or unknown; failed ones are tried again on demand
+campaign   loading      running, done; the same id again takes it back from done; paused and back; or cancelled
+chunk      waiting      released, then done or failed; a failed chunk may still turn out done; or cancelled
+recipient  pending      sent, invalid, failed or unknown; failed ones are tried again on demand; or cancelled
 mail       queued       sent, invalid, failed or unknown
 ========== ============ ===========================================================================
 """
@@ -28,6 +28,8 @@ class State(StrEnum):
     PENDING = "pending"
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
+    """Releases no chunks until it is resumed."""
     RELEASED = "released"
     """Handed out for sending; counts towards the window of its campaign."""
 
@@ -39,6 +41,8 @@ class State(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     """A crash left it open whether the relay took the mail; it is not sent again."""
+    CANCELLED = "cancelled"
+    """Somebody called it off before it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,11 @@ def _lifecycle(moves: Mapping[State, set[State]]) -> Lifecycle:
 
 JOB = _lifecycle(
     {
-        State.RUNNING: {State.DONE, State.DONE_WITH_FAILURES, State.FAILED},
+        State.RUNNING: {State.DONE, State.DONE_WITH_FAILURES, State.FAILED, State.CANCELLED},
         State.FAILED: {State.DONE, State.DONE_WITH_FAILURES},
         State.DONE_WITH_FAILURES: {State.DONE},
         State.DONE: set(),
+        State.CANCELLED: set(),
     }
 )
 FILE = _lifecycle(
@@ -88,26 +93,30 @@ FILE = _lifecycle(
 )
 CAMPAIGN = _lifecycle(
     {
-        State.LOADING: {State.RUNNING, State.DONE},
-        State.RUNNING: {State.DONE},
+        State.LOADING: {State.RUNNING, State.DONE, State.CANCELLED},
+        State.RUNNING: {State.DONE, State.PAUSED, State.CANCELLED},
+        State.PAUSED: {State.RUNNING, State.CANCELLED},
         State.DONE: {State.LOADING, State.RUNNING},
+        State.CANCELLED: set(),
     }
 )
 CHUNK = _lifecycle(
     {
-        State.WAITING: {State.RELEASED},
+        State.WAITING: {State.RELEASED, State.CANCELLED},
         State.RELEASED: {State.DONE, State.FAILED},
         State.FAILED: {State.DONE},
         State.DONE: set(),
+        State.CANCELLED: set(),
     }
 )
 RECIPIENT = _lifecycle(
     {
-        State.PENDING: {State.SENT, State.INVALID, State.FAILED, State.UNKNOWN},
+        State.PENDING: {State.SENT, State.INVALID, State.FAILED, State.UNKNOWN, State.CANCELLED},
         State.FAILED: {State.PENDING, State.SENT, State.INVALID, State.UNKNOWN},
         State.UNKNOWN: {State.SENT},
         State.INVALID: set(),
         State.SENT: set(),
+        State.CANCELLED: {State.SENT},
     }
 )
 MAIL = _lifecycle(

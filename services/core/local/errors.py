@@ -6,7 +6,8 @@
     └── LocalFleetError
         ├── NotInstalled           a server's program is missing; says how to get it
         ├── StartFailed            a process ended, or did not answer in time; shows the end of its log
-        └── FleetAlreadyRunning    another fleet lives in the same folder
+        ├── FleetAlreadyRunning    another fleet lives in the same folder
+        └── NotRestarted           a process is not ready after its restart, or there is none to restart
 """
 
 from __future__ import annotations
@@ -31,3 +32,7 @@ class StartFailed(LocalFleetError):
 
 class FleetAlreadyRunning(LocalFleetError):
     """Another fleet lives in the same folder; it was left alone."""
+
+
+class NotRestarted(LocalFleetError):
+    """A process is not ready after its restart, or there is none to restart."""

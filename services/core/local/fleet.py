@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,7 @@ class LocalFleet:
         home: Folder for everything that the fleet writes: data, logs, ``fleet.env``, ``fleet.json``.
         plan: Says what to run, once the brokers answer.
         progress: Is told of each service's phases, also from another thread.
+        through: Gives the port by which processes reach the port of a broker, such as that of a proxy.
 
     Raises:
         FleetAlreadyRunning: Another fleet lives in the folder; it was left alone.
@@ -51,10 +52,18 @@ class LocalFleet:
     rabbitmq: LocalRabbitMQ
     mail: LocalMail
 
-    def __init__(self, home: Path, plan: Planner, *, progress: Progress = lambda _name, _phase: None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        plan: Planner,
+        *,
+        progress: Progress = lambda _name, _phase: None,
+        through: Callable[[int], int] = lambda port: port,
+    ) -> None:
         self.home = home.resolve()
         self._plan = plan
         self._progress = progress
+        self._through = through
         self._servers: list[Service] = []
         self._processes: list[PlannedProcess] = []
         self._watch: Watch | None = None
@@ -65,7 +74,8 @@ class LocalFleet:
             stack.enter_context(locked(self.home))
             end_leftovers(self.home)
             self._record = FleetRecord(self.home, os.getpid(), self._progress)
-            stack.callback(self._record.fleet, Phase.STOPPED)
+            stack.callback(self._record.fleet, Phase.STOPPED)  # an interrupt may come at any moment from now on
+            self._record.fleet(Phase.STARTING)
             self._start(stack)
             self._record.fleet(Phase.READY)
             self._open = stack.pop_all()
@@ -83,6 +93,21 @@ class LocalFleet:
             KeyError: The plan has none of this name.
         """
         return {process.name: process for process in self._processes}[name]
+
+    def restart(self, name: str) -> None:
+        """Stop a process of the plan within its grace period, start it again, and wait until it answers.
+
+        Raises:
+            KeyError: The plan has none of this name.
+            StartFailed: It ended, or did not answer in time; it is started again as one that ended by itself.
+        """
+        if self._watch is not None:
+            self._watch.restart(self.process(name).name, START_SECONDS)
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The brokers, the mail catcher and the processes of the plan, by name."""
+        return {service.name: service for service in (*self._servers, *self._processes)}
 
     def _start(self, stack: ExitStack) -> None:
         try:
@@ -102,7 +127,7 @@ class LocalFleet:
         self._servers = [self.redis, self.rabbitmq, self.mail]
         stack.callback(self._stop, self._servers)
         self._launch(self._servers)
-        fleet_env = FleetEnv(self.home, self.redis, self.rabbitmq, self.mail)
+        fleet_env = FleetEnv(self.home, self.redis, self.rabbitmq, self.mail, self._through)
         fleet_env.write()
         return fleet_env
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,31 @@ class FleetEnv:
         redis: Carries the brokers ``default`` and ``critical``, the results, and shared state.
         rabbitmq: Carries the broker ``batch``.
         mail: Takes the mail.
+        through: Gives the port by which processes reach the port of a broker.
     """
 
-    def __init__(self, home: Path, redis: LocalRedis, rabbitmq: LocalRabbitMQ, mail: LocalMail) -> None:
+    def __init__(
+        self,
+        home: Path,
+        redis: LocalRedis,
+        rabbitmq: LocalRabbitMQ,
+        mail: LocalMail,
+        through: Callable[[int], int],
+    ) -> None:
         self._home = home
+
+        def reached(url: str, port: int) -> str:
+            return url.replace(f":{port}/", f":{through(port)}/")
+
+        def redis_at(database: int) -> str:
+            return reached(redis.url(database), redis.port)
+
         self._values = {
-            "broker_default_url": redis.url(0),
-            "broker_critical_url": redis.url(1),
-            "results_url": redis.url(2),
-            "state_url": redis.url(3),
-            "broker_batch_url": rabbitmq.url,
+            "broker_default_url": redis_at(0),
+            "broker_critical_url": redis_at(1),
+            "results_url": redis_at(2),
+            "state_url": redis_at(3),
+            "broker_batch_url": reached(rabbitmq.url, rabbitmq.port),
             "broker_batch_management_url": rabbitmq.management_url,
             "smtp_host": LOOPBACK,
             "smtp_port": str(mail.port),

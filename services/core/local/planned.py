@@ -30,6 +30,7 @@ class PlannedProcess(Service):
         self.name = spec.name
         self.grace = spec.grace
         self.metrics_port = free_ports(1)[0] if spec.metrics else None
+        self._http_port = spec.http_port
         self._ready = spec.ready
         variables = {HOME: str(home), **spec.environment}
         if spec.metrics:
@@ -48,8 +49,9 @@ class PlannedProcess(Service):
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The port of ``/metrics``, if it was given one."""
-        return {} if self.metrics_port is None else {"metrics": self.metrics_port}
+        """The ports that it was given: of ``/metrics``, and of what it serves."""
+        ports = {"metrics": self.metrics_port, "http": self._http_port}
+        return {name: port for name, port in ports.items() if port is not None}
 
     def output(self) -> str:
         """Read what the process has written since it was started last."""

@@ -103,7 +103,10 @@ class ChildProcess:
     @property
     def alive(self) -> bool:
         """Whether the program runs (or is paused)."""
-        return self.pid is not None and is_alive(psutil.Process(self.pid))
+        pid = self.pid
+        with suppress(psutil.NoSuchProcess):  # another thread may clear it away meanwhile
+            return pid is not None and is_alive(psutil.Process(pid))
+        return False
 
     def terminate(self) -> None:
         """Ask the program to end (SIGTERM), once per start; return at once.

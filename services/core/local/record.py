@@ -14,7 +14,7 @@ Progress = Callable[[str, Phase], None]
 
 
 class FleetRecord:
-    """The state of a fleet, written down at every change; safe to use from threads.
+    """The state of a fleet, written down at every change, and not before the first; safe to use from threads.
 
     Args:
         home: Folder of the fleet.
@@ -27,7 +27,6 @@ class FleetRecord:
         self._progress = progress
         self._changing = RLock()
         self._state = FleetState(supervisor=ProcessId.of(supervisor))
-        self._state.write(home)
 
     def fleet(self, phase: Phase) -> None:
         """Note that the fleet as a whole has entered a phase; one that failed is not called stopped."""

@@ -53,6 +53,8 @@ class ProcessSpec:
     ready: Readiness = at_once
     metrics: bool = False
     """Whether it gets a free port for ``/metrics``, as ``YARD_METRICS_PORT``."""
+    http_port: int | None = None
+    """The port that it serves others on, where it does."""
     grace: float = 30.0
     """Seconds that running work gets to end when the fleet stops."""
 

@@ -6,15 +6,19 @@ import argparse
 import importlib
 import logging
 import signal
+import time
 from pathlib import Path
 
 from services.core.local.fleet import LocalFleet
+from services.core.local.rolling import serve_request, take_request
 from services.core.local.specs import Planner
 from services.core.local.state import Phase
 from shared.errors import FleetError
+from shared.logs import log_to_stderr
 
 logger = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.2
 SWITCHYARD = "services.core.local.plan:switchyard_plan"
 
 
@@ -24,14 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True, help="folder for everything that the fleet writes")
     parser.add_argument("--plan", default=SWITCHYARD, help="module:function that says what to run (%(default)s)")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr("supervisor")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with LocalFleet(options.home, _planner(options.plan), progress=_log):
+        with LocalFleet(options.home, _planner(options.plan), progress=_log) as fleet:
+            take_request(fleet.home)  # nobody waits for what was asked of a fleet before this one
             while True:
-                signal.pause()
+                time.sleep(LOOK_SECONDS)
+                serve_request(fleet.home, fleet.restart)
     except KeyboardInterrupt:
         return 0
     except FleetError as error:

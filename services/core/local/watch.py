@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from services.core.local.record import FleetRecord
 from services.core.local.restarts import RestartBudget
-from services.core.local.service import Service
+from services.core.local.service import Service, wait_until_ready
 from services.core.local.state import Phase
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,23 @@ class Watch:
     """
 
     def __init__(self, services: Sequence[Service], record: FleetRecord) -> None:
-        self._guards = [_Guard(service, record) for service in services]
+        self._guards = {service.name: _Guard(service, record) for service in services}
         self._over = Event()
         self._thread = Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
+
+    def restart(self, name: str, seconds: float) -> None:
+        """Stop a service within its grace period, start it again, and wait until it answers.
+
+        Args:
+            name: The service.
+            seconds: How long it may take until it answers.
+
+        Raises:
+            StartFailed: It ended, or did not answer in time; it is watched as before.
+            OSError: There is no room for another process; likewise.
+        """
+        self._guards[name].restart(seconds)
 
     def stop(self) -> None:
         """Look no more; nothing is started after this returns."""
@@ -39,7 +52,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
-            for guard in self._guards:
+            for guard in self._guards.values():
                 try:
                     guard.look()
                 except Exception:
@@ -54,8 +67,29 @@ class _Guard:
         self._budget = RestartBudget()
         self._restart_at: float | None = None
         self._phase = Phase.READY
+        self._looking = Lock()
+        self._asked = False
 
     def look(self) -> None:
+        with self._looking:
+            if not self._asked:
+                self._look()
+
+    def restart(self, seconds: float) -> None:
+        with self._looking:
+            self._asked = True
+        try:
+            self._restart_at, self._budget = None, RestartBudget()
+            self._enter(Phase.STOPPING)
+            self._service.stop()
+            self._service.launch()
+            self._enter(Phase.STARTING)
+            wait_until_ready([self._service], seconds)
+            self._enter(Phase.READY)
+        finally:
+            self._asked = False
+
+    def _look(self) -> None:
         if self._phase is Phase.FAILED:
             return
         if self._restart_at is not None:

@@ -73,7 +73,7 @@ def _tile(storage: Storage, archive: FileReport | None, report: FileReport) -> T
 
 
 def _mail(job: Job, reports: Sequence[FileReport]) -> Mail | None:
-    if job.notify is None:
+    if job.notify is None or job.state is State.CANCELLED:
         return None
     failures = [
         {"name": report["name"], "reason": report["reason"]} for report in reports if report["status"] == "failed"

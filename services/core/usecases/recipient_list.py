@@ -47,13 +47,21 @@ class RecipientList:
         Raises:
             InvalidRecipientList: A row is malformed; the message names its line.
         """
-        for line, cells in _lines(self.path, self.encoding, self.delimiter, skip_header=True):
+        for line, cells in self.lines():
             if any(cell.strip() for cell in cells[len(self.columns) :]):
                 raise InvalidRecipientList(
                     f"{self.path.name}, line {line}: {len(cells)} cells, but the header has "
                     f"{len(self.columns)}. Put values that contain {self.delimiter!r} into double quotes."
                 )
             yield self._row(cells + [""] * (len(self.columns) - len(cells)))
+
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Read one row after the other as it stands, without the header, each with the number of its line.
+
+        Raises:
+            InvalidRecipientList: A row is malformed; the message names its line.
+        """
+        return _lines(self.path, self.encoding, self.delimiter, skip_header=True)
 
     def _row(self, cells: list[str]) -> Row | None:
         address = cells[self.address_at].strip()

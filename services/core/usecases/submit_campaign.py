@@ -50,6 +50,7 @@ def submit_campaign(
     campaign_id: str | None = None,
     *,
     again: bool = False,
+    id_if_new: str | None = None,
     chunk_size: int,
     publish: Callable[[str], Outgoing] | None = None,
 ) -> SubmittedCampaign:
@@ -64,6 +65,7 @@ def submit_campaign(
         template: The name of the template to mail.
         campaign_id: The identity of the campaign; a new one is made when there is none.
         again: Without an id, make a new campaign even of a list that was mailed this template before.
+        id_if_new: The id of the new campaign where there is none, so that doing this again makes no second one.
         chunk_size: How many recipients travel in one message.
         publish: Makes of the campaign's id what is to be published to have it advanced.
 
@@ -71,6 +73,7 @@ def submit_campaign(
         InvalidRecipientList: The list cannot be read; nothing was recorded.
         InvalidSubmission: The id cannot be one; nothing was recorded.
         TemplateDiffers: The id belongs to a mailing of another template; nothing was recorded.
+        WrongState: The campaign of the id was cancelled; nothing was recorded.
         CampaignSeemsRepeated: There is no id, and the list was mailed this template; nothing was recorded.
         LedgerUnavailable: The database is out of reach; run it again with the same id.
     """
@@ -78,7 +81,7 @@ def submit_campaign(
         checked_campaign_id(campaign_id)
     recipients = open_recipient_list(path)
     summary = summarise(recipients)
-    campaign_id = _begin(ledger, campaign_id, template, summary, again=again)
+    campaign_id = _begin(ledger, campaign_id, id_if_new, template, summary, again=again)
     added = _load(ledger, campaign_id, recipients)
     while _cut(ledger, campaign_id, chunk_size):
         pass
@@ -93,14 +96,16 @@ def submit_campaign(
     )
 
 
-def _begin(ledger: Ledger, campaign_id: str | None, template: str, summary: ListSummary, *, again: bool) -> str:
+def _begin(
+    ledger: Ledger, campaign_id: str | None, id_if_new: str | None, template: str, summary: ListSummary, *, again: bool
+) -> str:
     with ledger.writing() as session:
         now = ledger.clock()
         if campaign_id is None:
             earlier = campaign_with(session, summary.digest, template)
-            if earlier is not None and not again:
+            if earlier is not None and earlier != id_if_new and not again:
                 raise CampaignSeemsRepeated(earlier)
-            campaign_id = new_id("campaign", now)
+            campaign_id = id_if_new or new_id("campaign", now)
         begin_loading(session, campaign_id, template, summary, now)
         return campaign_id
 

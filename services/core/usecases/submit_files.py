@@ -68,7 +68,7 @@ def submit_files(
         OSError: A file cannot be read, or the storage cannot be written.
         LedgerUnavailable: The database is out of reach.
     """
-    _check_address(notify)
+    check_address(notify)
     submissions = _collect(paths)
     now = ledger.clock()
     job_id = new_id("job", now)
@@ -82,7 +82,12 @@ def submit_files(
     return submitted
 
 
-def _check_address(notify: str | None) -> None:
+def check_address(notify: str | None) -> None:
+    """Check that somebody can be notified.
+
+    Raises:
+        InvalidSubmission: It is no address.
+    """
     if notify is None:
         return
     try:

@@ -11,15 +11,18 @@ Under load one stop in three took half a minute, and with large arguments one in
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from billiard.pool import CLOSE, RUN, TERMINATE, WorkersJoined
+from billiard.pool import CLOSE, EX_RECYCLE, RUN, TERMINATE, WorkersJoined
 from celery.concurrency import asynpool, prefork
 
 from shared.queues import Pool
 from shared.worker.pools.last_tasks import STAND_IN_EVERY_SECONDS, stand_in_for_loop
+
+logger = logging.getLogger(__name__)
 
 
 class ResultHandler(asynpool.ResultHandler):
@@ -64,6 +67,17 @@ class Processes(asynpool.AsynPool):
         self.close()
         self._result_handler.meanwhile = meanwhile
         self.join()
+
+    def _join_exited_workers(self, shutdown: bool = False) -> list[int]:
+        """Let go of children that have ended; say which were at a limit, for what they say themselves is not logged."""
+        exit_codes: list[int] = super()._join_exited_workers(shutdown)
+        for _ in range(exit_codes.count(EX_RECYCLE)):
+            logger.warning(
+                "A child process had its limit of memory (%s KiB) or tasks (%s), and is replaced.",
+                self._max_memory_per_child,
+                self._maxtasksperchild,
+            )
+        return exit_codes
 
     def _send_all_or_nothing(self, job: Any) -> None:
         child = job._write_to  # noqa: SLF001 - as its base does

@@ -11,13 +11,15 @@ from services.email_worker.errors import InvalidAddress, MailRejected, Permanent
 from services.email_worker.retries import MAX_RETRIES
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
+from shared.metrics import scrape
 from shared.names import BrokerName, QueueName, ServiceName, TaskName
 from shared.queues import QUEUES
 from shared.reports import Chunk
 from shared.settings import FleetSettings
 from shared.tasks import TASKS
 from tests.fixtures.workers import WorkerProcess
-from tests.integration.email_worker.relay_server import HOLD
+from tests.fleet.inspection import wait_for
+from tests.integration.email_worker.relay_server import HANG_UP, HOLD
 
 MAIL = {"to": "ada@example.org", "template": "welcome", "variables": {"name": "Ada"}}
 
@@ -107,6 +109,24 @@ def test_callers_get_outcomes_and_final_errors(client, start_worker, relay_serve
     relay_server.answers["RCPT"].append("550 5.1.1 No such user")
     with pytest.raises(PermanentFailure, match=r"550 5\.1\.1 No such user"):
         send(client, MAIL).get(timeout=30)
+
+
+def answers(url: str) -> dict[str, float]:
+    """How often the children of a worker got an answer of each class."""
+    return {
+        found.labels["answer"]: found.value for found in scrape(url) if found.name == "switchyard_smtp_answers_total"
+    }
+
+
+def test_answers_of_the_relay_are_counted_by_class_whichever_child_got_them(client, start_worker, relay_server):
+    worker = start_worker("-c2")
+    relay_server.answers["RCPT"].extend(["550 5.1.1 No such user", "451 4.7.1 Greylisted", HANG_UP])
+    with pytest.raises(PermanentFailure):
+        send(client, MAIL).get(timeout=30)
+    for _ in range(2):
+        assert send(client, MAIL).get(timeout=60)["status"] == "sent"
+    url = wait_for(worker.metrics_url, "metrics")
+    assert answers(url) == {"5xx": 1, "4xx": 1, "none": 1, "2xx": 2}
 
 
 def test_a_mail_refused_for_now_is_sent_by_a_retry_under_the_same_identity(client, start_worker, relay_server):

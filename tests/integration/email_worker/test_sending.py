@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pydantic import SecretStr
 
+from services.email_worker import claims as claims_module
 from services.email_worker.claims import Execution
 from services.email_worker.errors import (
+    BeingSent,
     ClaimsUnavailable,
     InvalidAddress,
     MailRejected,
@@ -18,6 +22,8 @@ from services.email_worker.errors import (
 from services.email_worker.message import message_id
 from services.email_worker.sending import Mailer, checked
 from shared.reports import Mail, MailOutcome
+from tests.fixtures.proxy import proxy_to
+from tests.fleet.inspection import wait_for
 from tests.integration.email_worker.relay_server import HANG_UP
 
 MAIL: Mail = {"to": "Ada@Example.org", "template": "welcome", "variables": {"name": "Ada"}}
@@ -79,6 +85,56 @@ def test_a_critical_mail_without_an_answer_goes_out_again_with_the_same_message_
         send_critical(mailer)
     assert send_critical(mailer) == SENT
     assert [kept.message["Message-ID"] for kept in relay_server.kept] == [MESSAGE_ID] * 2
+
+
+@pytest.mark.parametrize("send", [send_critical, send_bulk])
+def test_one_that_slept_while_another_sent_its_mail_sends_nothing(make_mailer, relay_server, send):
+    with proxy_to(relay_server.port) as proxy, ThreadPoolExecutor(1) as pool:
+        proxy.freeze()
+        sleeper = make_mailer(proxy.port)
+        asleep = pool.submit(send, sleeper)
+        wait_for(lambda: proxy.accepted, "the sleeper to have looked for a claim, and to connect")
+        assert send(make_mailer(relay_server.port)) == SENT
+        proxy.thaw()
+        assert asleep.result(10) == SENT
+        pool.submit(sleeper.close).result()  # connections belong to threads
+    assert len(relay_server.kept) == 1
+
+
+def test_two_executions_at_once_send_a_critical_mail_once(make_mailer, relay_server, claims):
+    other = Execution()
+    assert claims.claim_urgent("key", other) is None
+    mailer = make_mailer(relay_server.port)
+    with pytest.raises(BeingSent):
+        send_critical(mailer)
+    assert relay_server.kept == []
+    claims.settle("key", claims_module.Settled("sent"))
+    assert send_critical(mailer) == SENT
+    assert relay_server.kept == []
+
+
+def test_a_critical_mail_whose_execution_was_killed_goes_out_when_its_claim_has_run_out(mailer, relay_server, claims):
+    with pytest.MonkeyPatch.context() as shorter:
+        shorter.setattr(claims_module, "URGENT_FOR_SECONDS", 0.3)
+        assert claims.claim_urgent("key", Execution()) is None
+    with pytest.raises(BeingSent):
+        send_critical(mailer)
+    assert wait_for(lambda: sent_at_last(mailer), "the claim to run out") == SENT
+    assert len(relay_server.kept) == 1
+
+
+def sent_at_last(mailer: Mailer) -> MailOutcome | None:
+    try:
+        return send_critical(mailer)
+    except BeingSent:
+        return None
+
+
+def test_a_recipient_that_the_relay_refuses_is_never_claimed(mailer, relay_server, state):
+    relay_server.answers["RCPT"].append("550 never")
+    with pytest.raises(PermanentFailure):
+        send_bulk(mailer)
+    assert list(state.scan_iter()) == []
 
 
 @pytest.mark.parametrize("send", [send_critical, send_bulk])

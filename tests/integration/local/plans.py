@@ -25,6 +25,15 @@ while True:
 """
 
 
+LEISURELY = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(3), sys.exit()))
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
 def quiet(_settings: FleetSettings) -> Plan:
     """A process that sleeps."""
     return Plan(processes=(SLEEPER,))
@@ -49,6 +58,18 @@ def never_ready(_settings: FleetSettings) -> Plan:
 def stubborn(_settings: FleetSettings) -> Plan:
     """A process that wants to go on for a long time when it is asked to end."""
     return Plan(processes=(ProcessSpec("stubborn", (sys.executable, "-c", STUBBORN), ready=logged("up"), grace=600),))
+
+
+def leisurely(_settings: FleetSettings) -> Plan:
+    """A process that takes three seconds to end."""
+    argv = (sys.executable, "-c", LEISURELY)
+    return Plan(processes=(ProcessSpec("leisurely", argv, ready=logged("up")),))
+
+
+def once(_settings: FleetSettings) -> Plan:
+    """A process that can be started once in a folder."""
+    argv = ("sh", "-c", 'mkdir "$YARD_HOME/was-here" && echo up && exec sleep 600')
+    return Plan(processes=(ProcessSpec("once", argv, ready=logged("up")),))
 
 
 def broken(_settings: FleetSettings) -> Plan:

@@ -13,6 +13,7 @@ from kombu import Connection
 
 from services.core.local.errors import FleetAlreadyRunning, StartFailed
 from services.core.local.fleet import LocalFleet
+from services.core.local.record import FleetRecord
 from services.core.local.state import Phase, ServiceState, is_locked, read_state
 from shared.settings import ENVIRONMENT_PREFIX, FLEET_ENV_FILE, FleetSettings
 from tests.integration.local import plans
@@ -32,6 +33,22 @@ def fleet(tmp_path_factory) -> Iterator[LocalFleet]:
     await_no_process_of(home)
 
 
+@pytest.mark.parametrize("interrupted", ["__init__", "fleet"])
+def test_an_interrupt_beside_the_first_word_leaves_no_fleet_that_seems_to_run(tmp_path, monkeypatch, interrupted):
+    say = getattr(FleetRecord, interrupted)
+
+    def say_and_be_interrupted(record, *args):
+        say(record, *args)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FleetRecord, interrupted, say_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt), LocalFleet(tmp_path, plans.quiet):
+        pass
+    state = read_state(tmp_path)
+    assert state is None or state.phase is Phase.STOPPED
+
+
 def state_of(fleet: LocalFleet, service: str) -> ServiceState:
     state = read_state(fleet.home)
     assert state is not None
@@ -39,7 +56,7 @@ def state_of(fleet: LocalFleet, service: str) -> ServiceState:
 
 
 def test_the_settings_file_leads_to_brokers_and_mail_and_is_private(fleet, monkeypatch):
-    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name != "YARD_LOG_FORMAT"]:
         monkeypatch.delenv(name)
     env_file = fleet.home / FLEET_ENV_FILE
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600

@@ -52,6 +52,23 @@ def test_a_child_that_ignores_the_polite_request_is_killed_with_all_its_children
     await_no_process_of(tmp_path)
 
 
+def test_whether_a_child_runs_can_be_asked_while_another_thread_ends_it(tmp_path):
+    sleeper = child(tmp_path, "sleep", "600")
+    answers: set[bool] = set()
+
+    def end_again_and_again() -> None:
+        for _ in range(20):
+            sleeper.start()
+            sleeper.kill()
+
+    ending = Thread(target=end_again_and_again)
+    ending.start()
+    while ending.is_alive():
+        answers.add(sleeper.alive)
+    ending.join()
+    assert answers == {True, False}
+
+
 def test_a_paused_child_can_be_stopped_politely(tmp_path):
     sleeper = child(tmp_path, "sleep", "600")
     sleeper.start()

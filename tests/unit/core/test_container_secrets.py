@@ -86,7 +86,7 @@ def test_a_process_finds_its_settings_there(root, reader, monkeypatch):
     make_secrets(root)
     settings = FleetSettings(_secrets_dir=root / reader, _env_file=None)
     assert f"://{reader}:" in settings.broker_batch_url.get_secret_value()
-    assert (settings.database_url is not None) == (reader in ("core", "yard"))
+    assert (settings.database_url is not None) == (reader in ("core", "observer", "yard"))
 
 
 def test_the_password_of_a_relay_is_kept_for_the_mail_workers(root):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from services.file_worker.outcomes import NAME
 from services.file_worker.processing import process_file
 from services.file_worker.work import Progress, silent
 from shared.reports import FileReport
@@ -40,11 +41,11 @@ def process(storage: Storage) -> Process:
 
 @pytest.fixture
 def left_behind(storage: Storage) -> Callable[[], list[str]]:
-    """List everything in the storage but the submitted file and folders."""
+    """List everything in the storage but the submitted file, its stored outcome and folders."""
 
     def paths() -> list[str]:
         root = storage.path("in").parent
-        found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.name not in ("in", "file")]
+        found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.name not in ("in", "file", NAME)]
         return sorted(found)
 
     return paths

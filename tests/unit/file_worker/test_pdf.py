@@ -77,6 +77,6 @@ def test_text_beyond_the_limits_is_left_out_and_the_facts_say_so(process, artefa
     report = process("report.pdf", REPORT)
     assert (report["facts"]["pages"], report["facts"]["text_pages"]) == (3, 2)
     monkeypatch.setattr(pdf, "MAX_TEXT_CHARACTERS", 100)
-    report = process("report.pdf", REPORT)
+    report = process("another report.pdf", REPORT)
     assert report["facts"]["characters"] == 100
     assert len(artefact(report, "text").read_text(encoding="utf-8").replace("\f", "")) == 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+from typing import Any
 
 import pytest
 import pyvips
@@ -104,6 +105,31 @@ def test_processing_a_file_again_gives_the_same_artefacts(process, left_behind):
     assert second["artefacts"] == first["artefacts"]
     assert [member["artefacts"] for member in second["members"]] == [member["artefacts"] for member in first["members"]]
     assert left_behind() == paths
+
+
+def test_a_file_whose_artefacts_are_in_place_is_not_processed_again(process, storage):
+    first = process("note.txt", b"A note.\n")
+    in_place = storage.path("out").stat()
+    second = process("note.txt", b"A note.\n")
+    assert {**second, "seconds": 0} == {**first, "seconds": 0}
+    assert storage.path("out").stat() == in_place
+
+
+def test_of_two_executions_at_once_the_first_one_s_artefacts_stay(process, storage, left_behind):
+    overtaken: list[Any] = []
+
+    def overtake(stage, current, total):
+        if not overtaken:
+            overtaken.append(stage)
+            process("notes.csv", content)
+            overtaken.append(storage.path("out").stat())
+
+    content = b"number,amount\n" + b"1,2\n" * 200_000
+    report = process("notes.csv", content, progress=overtake)
+    assert len(overtaken) == 2, "no progress was told, so nobody has overtaken"
+    assert report["status"] == "done"
+    assert storage.path("out").stat() == overtaken[1]
+    assert all(name == "out" or name.startswith("out/") for name in left_behind()), "the second one's are gone"
 
 
 def test_processing_another_file_replaces_every_artefact_and_a_failure_keeps_the_earlier_ones(process, left_behind):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -67,3 +69,37 @@ def test_properties_that_cannot_be_decoded_arrive_as_one_header():
 def test_what_lies_among_them_and_is_none_hides_nothing(kept):
     letter = DeadLetter.loads(kept)
     assert (letter.reason, letter.body) == (Reason.UNDECODABLE, kept)
+
+
+def test_a_letter_of_a_later_release_is_read_without_what_is_new_in_it():
+    letter = DeadLetter(id="1", queue="q", reason=Reason.FAILED, detail="why", traceback="where", body=b"x")
+    later = json.dumps({**json.loads(letter.dumps()), "mood": "sad"})
+    earlier = json.dumps({name: value for name, value in json.loads(letter.dumps()).items() if name != "traceback"})
+    assert DeadLetter.loads(later) == letter
+    assert DeadLetter.loads(earlier) == replace(letter, traceback=None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"id": 7}, {"queue": None}, {"headers": [1]}, {"at": "noon"}, {"at": 1e300}, {"detail": {}}, {"body": 1}]
+)
+def test_a_letter_with_a_field_of_another_kind_is_none(wrong):
+    letter = DeadLetter(id="1", queue="q", reason=Reason.FAILED, detail="why", body=b"x")
+    kept = json.dumps({**json.loads(letter.dumps()), **wrong})
+    assert DeadLetter.loads(kept).reason is Reason.UNDECODABLE
+
+
+def test_two_letters_of_one_message_have_one_digest_and_a_replay_has_another():
+    headers = {"id": "1", "published_at": 1.0, "raw": b"\xff"}
+    letter = DeadLetter(id="1", queue="q", broker="b", reason=Reason.FAILED, detail="why", headers=headers, body=b"x")
+    assert replace(letter, at=5.0, traceback="other").digest == letter.digest == DeadLetter.loads(letter.dumps()).digest
+    assert replace(letter, headers={**headers, "published_at": 2.0}).digest != letter.digest
+    assert replace(letter, id=None, at=5.0).digest != replace(letter, id=None, at=6.0).digest
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [(None, (None, 0)), ({"of": 7, "times": 2}, (7, 2)), ("x", (None, 0)), ({"of": "7"}, (None, 0))],
+)
+def test_a_letter_tells_what_it_was_before(told, expected):
+    letter = DeadLetter(queue="q", reason=Reason.FAILED, detail="why", headers={"replay": told}, body=b"")
+    assert (letter.replay_of, letter.replays) == expected

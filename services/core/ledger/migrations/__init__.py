@@ -27,6 +27,7 @@ UPGRADE_LOCK = 0x5917C4
 def upgrade(url: SecretStr) -> None:
     """Create the tables of a ledger, or bring them to this release; safe to run again, and at the same time.
 
+    Tables of a later release are left as they are: while a fleet is deployed, or taken back, both releases run.
     Makes the folder of an SQLite file that is not there yet.
 
     Raises:
@@ -45,25 +46,34 @@ def upgrade(url: SecretStr) -> None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
             config = _config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if not _is_later(MigrationContext.configure(connection).get_current_revision()):
+                command.upgrade(config, "head")
     finally:
         ledger.close()
 
 
 def require_current(ledger: Ledger) -> None:
-    """Check that the tables are those of this release.
+    """Check that the tables are those of this release, or of a later one, which only adds to them.
 
     Raises:
-        LedgerOutdated: They are missing or older or newer.
+        LedgerOutdated: They are missing or older.
         LedgerUnavailable: The database is out of reach.
     """
-    expected = ScriptDirectory.from_config(_config()).get_current_head()
-    found = _revision(ledger)
-    if found != expected:
+    expected, found = _head(), _revision(ledger)
+    if found != expected and not _is_later(found):
         raise LedgerOutdated(
             f"The ledger's tables are at revision {found or 'none'}, this release works with {expected}. "
             "Start the fleet with `yard up`, which brings them up to date."
         )
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _is_later(revision: str | None) -> bool:
+    """Tell whether a revision is one of a later release; they are numbered."""
+    return revision is not None and revision.isdigit() and revision > str(_head())
 
 
 def _revision(ledger: Ledger) -> str | None:

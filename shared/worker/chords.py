@@ -1,0 +1,41 @@
+"""What a worker does for chords: it watches those of the whole fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.components import Pool
+
+from shared.chords.watch import ChordWatch
+
+STOP_WITHIN_SECONDS = 1.0
+
+
+class WatchChords(bootsteps.StartStopStep):
+    """Ends chords that others left behind, in a fleet that has shared state.
+
+    It starts after the pool, so that no child process is forked from a parent with this thread.
+    """
+
+    requires = (Pool,)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.enabled = worker.app.chords.configured
+        self._watch: ChordWatch | None = None
+
+    def start(self, worker: Any) -> None:
+        """Begin to watch."""
+        self._watch = ChordWatch(worker.app)
+        self._watch.start()
+
+    def close(self, worker: Any) -> None:  # noqa: ARG002
+        """Claim nothing more."""
+        if self._watch is not None:
+            self._watch.end()
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002
+        """Finish what is claimed, if it does not take long; the claims of the rest run out."""
+        if self._watch is not None:
+            self._watch.join(STOP_WITHIN_SECONDS)
