@@ -38,7 +38,7 @@ for _, entry in ipairs(overdue) do
   end
   local exchange, queue = parts[1], string.sub(entry, from)
   redis.call('SREM', ARGV[1] .. exchange, string.sub(entry, #exchange + #ARGV[2] + 1))
-  if string.sub(queue, -7) == '.pidbox' then
+  if string.sub(queue, -20) == '.reply.celery.pidbox' then
     for step = 4, #ARGV do redis.call('DEL', queue .. ARGV[step]) end
   end
   redis.call('ZREM', KEYS[1], entry)
@@ -46,7 +46,7 @@ end
 return #overdue
 """
 """KEYS: deadlines.  ARGV: what the name of a set of bindings begins with, separator, the most at once, what the names
-of a queue's lists end with.  Queues of others than remote control are left alone."""
+of a queue's lists end with.  Only queues of replies are emptied: broadcasts lie in no list."""
 
 
 class ExpiringBindings(kombu_redis.Channel):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 from celery.worker.components import Pool
 
 from shared.chords.watch import ChordWatch
 
+if TYPE_CHECKING:
+    from shared.celery_app import FleetCelery
+
 STOP_WITHIN_SECONDS = 1.0
 
 
 class WatchChords(bootsteps.StartStopStep):
     """Ends chords that others left behind, in a fleet that has shared state.
+
+    Where bodies take large arguments only workers with the storage for them do.
 
     It starts after the pool, so that no child process is forked from a parent with this thread.
     """
@@ -22,7 +27,7 @@ class WatchChords(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self.enabled = worker.app.chords.configured
+        self.enabled = worker.app.chords.configured and can_publish_all(worker.app)
         self._watch: ChordWatch | None = None
 
     def start(self, worker: Any) -> None:
@@ -39,3 +44,8 @@ class WatchChords(bootsteps.StartStopStep):
         """Finish what is claimed, if it does not take long; the claims of the rest run out."""
         if self._watch is not None:
             self._watch.join(STOP_WITHIN_SECONDS)
+
+
+def can_publish_all(app: FleetCelery) -> bool:
+    """Tell whether a process can publish whatever body there may be: a large result of a chord goes to storage."""
+    return app.large_arguments is not None or not any(task.large_arguments for task in app.routing.tasks.values())

@@ -73,14 +73,18 @@ def test_a_service_takes_from_its_own_queues_only(client_of, account, queue):
             Claims(client_of(account)).claim([queue], 1, "me:", 0, 10.0)
 
 
-def test_the_observer_sees_how_old_messages_are_and_how_many_are_dead(client_of):
+@pytest.mark.parametrize("account", [OBSERVER, YARD])
+def test_who_watches_sees_how_old_messages_are_and_how_many_are_dead(client_of, account):
     client_of(OPERATOR).lpush(QUEUE_NAMES[0], b'{"headers": {"published_at": 12.5, "eta": null}}')
     client_of(OPERATOR).lpush(DEAD, b"{}")
-    observer = client_of(OBSERVER)
-    assert observer.eval_ro(NEXT_OF_LISTS, 1, QUEUE_NAMES[0]) == [[b"12.5", b""]]
-    assert observer.llen(DEAD) == 1
+    watcher = client_of(account)
+    assert watcher.eval_ro(NEXT_OF_LISTS, 1, QUEUE_NAMES[0]) == [[b"12.5", b""]]
+    assert watcher.llen(DEAD) == 1
+
+
+def test_the_observer_reads_no_dead_letter(client_of):
     with pytest.raises(NoPermissionError):
-        observer.lrange(DEAD, 0, -1)
+        client_of(OBSERVER).lrange(DEAD, 0, -1)
 
 
 def test_the_observer_changes_nothing(client_of):

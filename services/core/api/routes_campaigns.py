@@ -93,7 +93,8 @@ def _submit(
         check_rows(open_recipient_list(path))
     submitted = submit_campaign(
         context.ledger, path, template, campaign_id, again=again, id_if_new=subject,
-        chunk_size=context.settings.campaign_chunk_size, publish=campaign_to_publish,
+        chunk_size=context.settings.campaign_chunk_size, message_bytes=context.settings.message_max_bytes,
+        publish=campaign_to_publish,
     )  # fmt: skip
     told = jsonable_encoder(submitted)
     found = told.pop("campaign_id")

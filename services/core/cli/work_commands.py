@@ -71,13 +71,14 @@ def campaign(
     from services.core.usecases.submit_campaign import submit_campaign
     from shared.settings import load_settings
 
-    ledger = _open_ledger()
+    ledger, settings = _open_ledger(), load_settings()
     submit = partial(
         submit_campaign,
         ledger,
         recipients,
         template,
-        chunk_size=load_settings().campaign_chunk_size,
+        chunk_size=settings.campaign_chunk_size,
+        message_bytes=settings.message_max_bytes,
         publish=_workflows().campaign_to_publish,
     )
     try:

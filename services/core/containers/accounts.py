@@ -47,8 +47,8 @@ CLAIMS = "~claim:*"
 PUTTING = "+lpush +rpush +llen +eval +hexists +hset +expire"
 """What it takes to publish into a list, to put back what a dead process took from it, and to publish what was delayed:
 a script that writes a marker beside the message needs one rule for both keys (``shared/transports/once.py``)."""
-TENDING = "+lrange +del"
-"""What it takes to peek into a list, and to purge it."""
+TENDING = "+lrange +del +lindex +eval_ro"
+"""What it takes to peek into a list, to tell how old its next message is, and to purge it."""
 PING = "health"
 """May do nothing but PING, and needs no password for that."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ DELIMITERS = (",", ";", "\t")
 LONGEST_ADDRESS = 320
 """A local part of 64 characters, an ``@``, a domain of 255: RFC 5321, section 4.5.3.1."""
 BLOCK_BYTES = 1024 * 1024
+LONGEST_ROW_BYTES = 15 * 1024
+"""Fifty of them, the usual size of a chunk, fill three quarters of the usual bound of a message."""
 
 
 class Row(NamedTuple):
@@ -40,6 +43,8 @@ class RecipientList:
     delimiter: str
     columns: tuple[str, ...]
     address_at: int
+    longest_row: int = LONGEST_ROW_BYTES
+    """How many bytes a row may have as JSON: a chunk of them travels as one message."""
 
     def rows(self) -> Iterator[Row | None]:
         """Read one row after the other; ``None`` stands for a row that has other values but no address.
@@ -53,7 +58,14 @@ class RecipientList:
                     f"{self.path.name}, line {line}: {len(cells)} cells, but the header has "
                     f"{len(self.columns)}. Put values that contain {self.delimiter!r} into double quotes."
                 )
-            yield self._row(cells + [""] * (len(self.columns) - len(cells)))
+            row = self._row(cells + [""] * (len(self.columns) - len(cells)))
+            if row is not None and (size := len(json.dumps(row))) > self.longest_row:
+                raise InvalidRecipientList(
+                    f"{self.path.name}, line {line}: {size} bytes, and {self.longest_row} is the most. Move long texts "
+                    "into the template, or allow smaller chunks (YARD_CAMPAIGN_CHUNK_SIZE) or larger messages "
+                    "(YARD_MESSAGE_MAX_BYTES)."
+                )
+            yield row
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Read one row after the other as it stands, without the header, each with the number of its line.
@@ -75,12 +87,13 @@ class RecipientList:
         return Row(address, address_key(address), variables)
 
 
-def open_recipient_list(path: Path) -> RecipientList:
+def open_recipient_list(path: Path, longest_row: int = LONGEST_ROW_BYTES) -> RecipientList:
     """Find out the encoding, the delimiter and the columns of a list.
 
     Args:
         path: A CSV file with a header, in UTF-8 (with or without a byte order mark) or Latin-1.  The addresses
             are in its column ``email`` or ``address``, the other columns are variables of the template.
+        longest_row: How many bytes a row may have as JSON.
 
     Raises:
         InvalidRecipientList: It cannot be read, or has no such header.
@@ -93,7 +106,7 @@ def open_recipient_list(path: Path) -> RecipientList:
     for name in names:
         if names.count(name) > 1:
             raise InvalidRecipientList(f"{path.name} has two columns {name!r}; give them different names.")
-    return RecipientList(path, encoding, delimiter, columns, _address_column(path, columns))
+    return RecipientList(path, encoding, delimiter, columns, _address_column(path, columns), longest_row)
 
 
 def summarise(recipients: RecipientList) -> ListSummary:

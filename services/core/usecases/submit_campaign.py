@@ -23,6 +23,7 @@ from services.core.ledger.ids import checked_campaign_id, new_id
 from services.core.ledger.outbox import Outgoing, add_entries
 from services.core.ledger.states import State
 from services.core.usecases.recipient_list import RecipientList, Row, open_recipient_list, summarise
+from shared.bounds import MESSAGE_BYTES
 
 BATCH = 2_000
 """Recipients per transaction: tens of milliseconds, so that other writers of an SQLite ledger get their turn."""
@@ -52,6 +53,7 @@ def submit_campaign(
     again: bool = False,
     id_if_new: str | None = None,
     chunk_size: int,
+    message_bytes: int = MESSAGE_BYTES,
     publish: Callable[[str], Outgoing] | None = None,
 ) -> SubmittedCampaign:
     """Take a recipient list into the ledger; nothing is sent before all of it is there.
@@ -67,6 +69,7 @@ def submit_campaign(
         again: Without an id, make a new campaign even of a list that was mailed this template before.
         id_if_new: The id of the new campaign where there is none, so that doing this again makes no second one.
         chunk_size: How many recipients travel in one message.
+        message_bytes: How large a message may be; recipients may fill three quarters of it.
         publish: Makes of the campaign's id what is to be published to have it advanced.
 
     Raises:
@@ -79,7 +82,7 @@ def submit_campaign(
     """
     if campaign_id is not None:
         checked_campaign_id(campaign_id)
-    recipients = open_recipient_list(path)
+    recipients = open_recipient_list(path, message_bytes * 3 // 4 // chunk_size)
     summary = summarise(recipients)
     campaign_id = _begin(ledger, campaign_id, id_if_new, template, summary, again=again)
     added = _load(ledger, campaign_id, recipients)

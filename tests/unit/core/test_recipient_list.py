@@ -84,3 +84,12 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path):
         open_recipient_list(tmp_path / "missing.csv")
     with pytest.raises(InvalidRecipientList, match="cannot be read: Is a directory"):
         open_recipient_list(tmp_path)
+
+
+def test_a_row_too_long_for_its_chunk_to_travel_names_its_line(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(f"email,text\na@example.org,short\nb@example.org,{'x' * 100}\n")
+    recipients = open_recipient_list(path, longest_row=100)
+    with pytest.raises(InvalidRecipientList, match=r"line 3: \d+ bytes, and 100 is the most.*YARD_CAMPAIGN_CHUNK_SIZE"):
+        list(recipients.rows())
+    assert len(list(open_recipient_list(path).rows())) == 2
