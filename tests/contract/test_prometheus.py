@@ -152,7 +152,7 @@ def test_numbers_are_those_of_the_brokers(watched):
 
 def test_a_worker_that_is_gone_is_down(watched):
     watched.finds("count(celery_worker_up == 1) == 2")
-    watched.workers["default", "threads"].kill()
+    watched.workers["default", "threads"].stop()
     (down,) = wait_for(lambda: watched.prometheus.query(WORKER_DOWN), "the worker to be down", 60)
     assert down["metric"]["hostname"] == "default-threads"
 

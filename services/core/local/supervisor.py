@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from pathlib import Path
+from types import FrameType
 
 from services.core.local.fleet import LocalFleet
 from services.core.local.rolling import serve_request, take_request
@@ -29,13 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plan", default=SWITCHYARD, help="module:function that says what to run (%(default)s)")
     options = parser.parse_args(arguments)
     log_to_stderr("supervisor")
+    interrupt = Interrupt()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with LocalFleet(options.home, _planner(options.plan), progress=_log) as fleet:
             take_request(fleet.home)  # nobody waits for what was asked of a fleet before this one
-            while True:
+            while not interrupt.came:
                 time.sleep(LOOK_SECONDS)
                 serve_request(fleet.home, fleet.restart)
     except KeyboardInterrupt:
@@ -43,6 +45,22 @@ def main(arguments: list[str] | None = None) -> int:
     except FleetError as error:
         logger.error("%s", error)  # noqa: TRY400 - says all that there is to say
         return 1
+    return 0
+
+
+class Interrupt:
+    """Raises ``KeyboardInterrupt`` when a signal comes, and remembers it.
+
+    What is raised while Python calls a finalizer is swallowed: ``came`` tells of it all the same.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
+        """Take the signal."""
+        self.came = True
+        raise KeyboardInterrupt
 
 
 def _planner(name: str) -> Planner:

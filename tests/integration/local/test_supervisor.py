@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -135,3 +135,11 @@ def test_a_detached_fleet_that_cannot_start_says_why_and_leaves_nothing(tmp_path
 
 def test_there_is_nothing_to_stop_where_no_fleet_ever_was(tmp_path):
     assert not stop_detached(tmp_path / "nowhere")
+
+
+def test_an_interrupt_that_python_swallowed_is_remembered():
+    """As it swallows what is raised in a finalizer."""
+    interrupt = supervisor.Interrupt()
+    with suppress(KeyboardInterrupt):
+        interrupt(signal.SIGINT, None)
+    assert interrupt.came
