@@ -90,11 +90,17 @@ def test_prometheus_scrapes_every_target_of_every_replica(fleet, slow_mail):
 
 
 def test_prometheus_has_its_rules_and_its_alertmanager(fleet):
-    rules = fleet.get("prometheus", 9090, "/api/v1/rules")["data"]["groups"]
+    def groups():
+        return fleet.get("prometheus", 9090, "/api/v1/rules")["data"]["groups"]
+
+    def rules_in(these):
+        return {group["name"]: len(group["rules"]) for group in these}
+
     written = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())["groups"]
-    assert [group["name"] for group in rules] == [group["name"] for group in written]
-    assert [len(group["rules"]) for group in rules] == [len(group["rules"]) for group in written]
-    assert {rule["health"] for group in rules for rule in group["rules"]} == {"ok"}
+    assert rules_in(groups()) == rules_in(written)
+    wait_for(
+        lambda: {rule["health"] for group in groups() for rule in group["rules"]} == {"ok"}, "their first look", 90
+    )
     managers = wait_for(
         lambda: fleet.get("prometheus", 9090, "/api/v1/alertmanagers")["data"]["activeAlertmanagers"],
         "Alertmanager",
