@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +31,8 @@ CONTENT_TYPE = "application/vnd.fleet.dead-letter+json"
 READ_AT_ONCE = 100
 REPLAY_HEADER = "replay"
 """Message header of a replayed message: the number of the dead letter that it was, and how often it was replayed."""
+DEEPEST = 100
+"""How many levels headers and properties may have; databases and JSON's writers know no more than some hundreds."""
 
 
 class Reason(StrEnum):
@@ -56,6 +58,17 @@ class Reason(StrEnum):
     """It had waited for its time, and its broker did not take it then, as often as it was tried."""
     DROPPED_BY_BROKER = "dropped by the broker"
     """RabbitMQ itself took it out, after too many deliveries or at the end of its lifetime; the headers say more."""
+
+
+def known_reason(told: object) -> Reason:
+    """Return the reason of a name; what only a newer release knows is a failure to this one.
+
+    Raises:
+        TypeError: It is no name.
+    """
+    if not isinstance(told, str):
+        raise TypeError("A reason is not a text.")
+    return Reason(told) if told in set(Reason) else Reason.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +128,8 @@ class DeadLetter:
             body, encoding = self.body.decode(), "utf-8"
         except UnicodeDecodeError:
             body, encoding = base64.b64encode(self.body).decode(), "base64"
-        return json.dumps({**asdict(self), "body": body, "body_encoding": encoding}, default=plain).encode()
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps({**told, "body": body, "body_encoding": encoding}, default=plain).encode()
 
     @classmethod
     def loads(cls, kept: bytes | str) -> Self:
@@ -125,20 +139,26 @@ class DeadLetter:
             body, encoding = found.pop("body"), found.pop("body_encoding")
             content = base64.b64decode(body) if encoding == "base64" else body.encode()
             known = {name: found[name] for name in NAMES & found.keys()}  # a later release may write more
-            return cls(**{**known, "reason": Reason(found["reason"]), "body": content}).checked()
-        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, OSError) as error:
+            letter = cls(**{**known, "reason": known_reason(found["reason"]), "body": content}).checked()
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, OSError, RecursionError) as error:
             detail = f"It lay among the dead letters and is none: {type(error).__name__}"
             return cls(queue=DEAD, reason=Reason.UNDECODABLE, detail=detail, body=as_bytes(kept))
+        if letter.reason != found["reason"]:
+            return replace(letter, detail=f"{found['reason']}: {letter.detail}")
+        return letter
 
     @property
     def digest(self) -> str:
         """What tells it from others: equal for two letters of one message, which a crash may leave.
 
         A message without an id can't be told from another one like it, so each letter of such a one is its own.
+        Neither the reason belongs to it nor what the broker wrote into the headers: two deaths of one message may
+        differ in both.
         """
         if self.id is None:
             return hashlib.sha256(self.dumps()).hexdigest()
-        told = [self.broker, self.queue, self.reason, self.headers, base64.b64encode(self.body).decode()]
+        headers = {name: value for name, value in (self.headers or {}).items() if not name.startswith("x-")}
+        told = [self.broker, self.queue, headers, base64.b64encode(self.body).decode()]
         return hashlib.sha256(json.dumps(told, default=plain, sort_keys=True).encode()).hexdigest()
 
     def header(self, name: str) -> str | None:
@@ -168,6 +188,7 @@ class DeadLetter:
             all(isinstance(text, str) for text in told)
             and all(isinstance(text, str | None) for text in texts)
             and all(isinstance(table, Mapping | None) for table in (self.headers, self.properties))
+            and not is_deep([self.headers, self.properties])
         )
         if not right:
             raise TypeError("A field is not of its kind.")
@@ -284,6 +305,17 @@ def read_letter(message: Any, broker: str) -> DeadLetter:
     why, queue = last.get("reason", "none given"), str(last.get("queue", DEAD))
     reason = Reason.EXPIRED if why == "expired" else Reason.DROPPED_BY_BROKER
     return DeadLetter.of(message, queue=queue, broker=broker, reason=reason, detail=f"RabbitMQ's reason: {why}")
+
+
+def is_deep(value: Any) -> bool:
+    """Tell whether a value of JSON has more than ``DEEPEST`` levels."""
+    level = [value]
+    for _ in range(DEEPEST):
+        tables = [each.values() if isinstance(each, Mapping) else each for each in level]
+        level = [each for table in tables for each in table if isinstance(each, Mapping | list)]
+        if not level:
+            return False
+    return True
 
 
 def as_bytes(body: Any) -> bytes:

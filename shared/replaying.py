@@ -17,6 +17,7 @@ from celery.backends.base import DisabledBackend
 from kombu.exceptions import KombuError
 from kombu.serialization import dumps, loads
 
+from shared.brokers import Broker, BrokerKind
 from shared.chords.reopening import reopen
 from shared.dead_letters import REPLAY_HEADER, DeadLetter, Reason, as_bytes
 from shared.delays.producer import WAITED_HEADER
@@ -25,7 +26,7 @@ from shared.handover import hand_over
 from shared.limits import PUT_OFF_HEADER
 from shared.priorities import MOST_URGENT, Priority
 from shared.publishing import PUBLISHED_AT_HEADER
-from shared.transports.once import once
+from shared.transports.once import MARKER, once
 from shared.worker.poison import key as deaths_key
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def why_not(letter: DeadLetter) -> str | None:
         return "its bytes can't be decoded, so no worker could run it"
     if not letter.id or not letter.task:
         return "it names no task, or has no task id"
+    if not letter.header("id"):
+        return "its message has no header `id`, by which a worker would know the task's id"
     if not letter.body:
         return "its arguments are not JSON, and were not kept"
     return None
@@ -104,20 +107,23 @@ def publish_again(app: FleetCelery, message: Mapping[str, Any], name: str) -> No
     Args:
         app: The fleet.
         message: What ``message_of`` returned.
-        name: A name of this replay: on Redis a second message of that name is dropped, should this be tried again.
+        name: A name of this replay: on Redis nothing is done a second time under that name, should this be tried again.
 
     Raises:
         UnknownQueue: The fleet has its queue no more.  Nothing was sent.
         PublishFailed: The broker did not take it in time; ``sent`` says whether it may have arrived.
         redis.RedisError, OSError: Shared state or the result store does not answer.  Nothing was sent.
     """
+    broker = app.brokers[app.routing.owner(message["queue"])]
     queue, task_id = app.amqp.queues[message["queue"]], str(message["headers"]["id"])
-    broker = app.brokers[app.routing.owner(queue.name)]
+    identity = f"replay/{name}"
+    if _was_published(app, broker, identity):
+        return
     if app.state.configured:
         app.state.client.delete(deaths_key(task_id))
     forget_failure(app, task_id)
     reopen(app, message["headers"], what_follows(message))
-    with once(f"replay/{name}"), hand_over(), app.amqp.pools[broker].acquire(block=True) as producer:
+    with once(identity), hand_over(), app.amqp.pools[broker].acquire(block=True) as producer:
         producer.publish(
             base64.b64decode(message["body"]),
             content_type=message["content_type"],
@@ -134,12 +140,27 @@ def publish_again(app: FleetCelery, message: Mapping[str, Any], name: str) -> No
         )
 
 
+def _was_published(app: FleetCelery, broker: Broker, identity: str) -> bool:
+    """Tell whether Redis has had a message of that name, whose task may have ended meanwhile: that end stays.
+
+    RabbitMQ remembers no names.  There the task runs a second time, so that to forget its end does no harm.
+    """
+    if broker.kind is not BrokerKind.REDIS:
+        return False
+    with (
+        hand_over(),
+        app.amqp.pools[broker].acquire(block=True) as producer,
+        producer.channel.conn_or_acquire() as client,
+    ):
+        return bool(client.exists(f"{MARKER}{identity}"))
+
+
 def what_follows(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return what comes after the task of a replay; ``None`` where that can't be read."""
     body, content_type = base64.b64decode(message["body"]), message["content_type"]
     try:
         _, _, embedded = loads(body, content_type, message["content_encoding"], accept=SERIALIZERS)
-    except (KombuError, ValueError, TypeError, LookupError):
+    except (KombuError, ValueError, TypeError, LookupError, RecursionError):
         return None
     return embedded if isinstance(embedded, Mapping) else None
 

@@ -19,7 +19,7 @@ from shared.chords.dispatching import refuse_repeated
 from shared.delays.fallback import wait_in_a_worker
 from shared.delays.producer import DelayFailed
 from shared.limits import check as check_limit
-from shared.versions import VERSION_HEADER, mark_following, version_of
+from shared.versions import VERSION_HEADER, is_marked_older, mark_following, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +103,16 @@ class FleetTask(Task):
         self._refuse_if_lost(request)
         return result
 
+    def apply_async(self, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
+        """Publish as Celery does, but leave the arguments of an older signature to the worker, which upgrades them.
+
+        Raises:
+            TypeError: The task does not take the arguments of a signature of today.  Nothing was published.
+        """
+        older = is_marked_older(options.get("headers"), self.app.message_version)
+        publisher = self._unchecked() if older else self
+        return super(FleetTask, publisher).apply_async(args, kwargs, *rest, **options)
+
     def retry(self, *args: Any, **options: Any) -> Any:
         """Retry as Celery does, but lose nothing when the retry can't be published.
 
@@ -140,6 +150,13 @@ class FleetTask(Task):
         return super().signature_from_request(packed(request or self.request), *args, **options)
 
     subtask_from_request = signature_from_request
+
+    def _unchecked(self) -> FleetTask:
+        """Return this task as one that publishes whatever arguments it is given."""
+        # ``typing`` of the task itself holds for all threads; a copy by ``copy`` would be the registered task again.
+        unchecked = object.__new__(type(self))
+        unchecked.__dict__.update(self.__dict__, typing=False, _dump_pydantic_arguments=None)
+        return unchecked
 
     def _brought_up_to_date(self, request: Context, args: Any, kwargs: Any) -> Any:
         """Return the arguments of an execution in today's form, of which its retries are from now on."""

@@ -31,6 +31,11 @@ def version_of(headers: Mapping[str, Any]) -> int:
     return version if isinstance(version, int) and version >= FIRST_VERSION else FIRST_VERSION
 
 
+def is_marked_older(headers: Mapping[str, Any] | None, version: int) -> bool:
+    """Tell whether headers bear a version that is below another; those without one may be of any."""
+    return headers is not None and VERSION_HEADER in headers and version_of(headers) < version
+
+
 def mark(signatures: Any, version: int) -> None:
     """Note in signatures, and in all that they are made of, which version they are of; a note that is there stays.
 

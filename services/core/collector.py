@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event, Thread
 
 from services.core.app import app
 from services.core.ledger.engine import Ledger
+from services.core.ledger.errors import LedgerUnavailable
 from services.core.usecases.collect_letters import collect_letters
+from shared.dead_letters import DeadLetter, Reason
 from shared.letter_boxes import LetterBox, open_letter_box
 
 logger = logging.getLogger(__name__)
@@ -70,11 +73,36 @@ class Collector:
         """Move the oldest letters of a broker into the ledger; return how many were taken."""
         letters = box.take(AT_ONCE)
         if letters:
-            new = collect_letters(self._ledger, letters, self._most)
+            new = self._record(letters)
             box.remove()
             if new:
                 logger.info("%d dead letters are in the ledger: %s", new, ", ".join(sorted({e.queue for e in letters})))
         return len(letters)
+
+    def _record(self, letters: Sequence[DeadLetter]) -> int:
+        """Record letters; one that the ledger refuses holds up no other, and is recorded as what can't be read."""
+        try:
+            return collect_letters(self._ledger, letters, self._most)
+        except LedgerUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a database has against a value
+            if len(letters) > 1:
+                return sum(self._record([letter]) for letter in letters)
+            [refused] = letters
+            logger.warning("The ledger refuses the dead letter of task %s: %s", refused.id, type(error).__name__)
+            return collect_letters(self._ledger, [unrecordable(refused, error)], self._most)
+
+
+def unrecordable(letter: DeadLetter, error: Exception) -> DeadLetter:
+    """Return what is recorded in the place of a dead letter that the ledger refuses: all of it, as its body."""
+    return DeadLetter(
+        queue=letter.queue,
+        broker=letter.broker,
+        reason=Reason.UNDECODABLE,
+        detail=f"The ledger refused the dead letter that is the body of this one: {type(error).__name__}",
+        at=letter.at,
+        body=letter.dumps(),
+    )
 
 
 def _close(box: LetterBox | None) -> None:

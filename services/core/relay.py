@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from threading import Event
 from time import monotonic
 
+import redis
 from celery import Signature
+from kombu.exceptions import OperationalError
 
 from services.core.app import app
 from services.core.collector import Collector
@@ -19,10 +21,11 @@ from services.core.ledger.models import OutboxEntry
 from services.core.ledger.outbox import claim_due, give_back, is_due, postpone, remove_entries
 from services.core.ledger.relays import note_relay
 from services.core.outgoing import REPLAY
-from shared.errors import FleetError, ResultStoreOutOfReach
+from shared.chords.repeating import may_be_repeated
+from shared.errors import ResultStoreOutOfReach
 from shared.health import clock
 from shared.heartbeat import Heartbeat, Look
-from shared.producers import PublishFailed
+from shared.publishing import PUBLISHED_AT_HEADER
 from shared.replaying import publish_again
 from shared.settings import load_settings
 
@@ -40,6 +43,8 @@ REST_SECONDS = 1.0
 """How long a broker that did not answer, or a ledger, is left alone."""
 LONGEST_PAUSE = timedelta(minutes=10)
 """The longest pause before an entry is tried again that can't be published although its broker is there."""
+OUT_OF_REACH = (OperationalError, redis.RedisError, OSError, ResultStoreOutOfReach)
+"""Errors that come from a server, and hold for all entries of a broker; any other is of the entry alone."""
 
 
 class Relay:
@@ -96,36 +101,37 @@ class Relay:
 
     def _publish_all(self, entries: Sequence[OutboxEntry]) -> None:
         deadline = monotonic() + WORK_WITHIN_SECONDS
-        published: list[int] = []
-        untouched: list[int] = []
-        failed: dict[int, tuple[datetime, str]] = {}
+        published: list[OutboxEntry] = []
+        untouched: list[OutboxEntry] = []
+        failed: list[tuple[OutboxEntry, datetime, str]] = []
         for entry in entries:
             self.turned = clock()
             if self._ended.is_set() or monotonic() > deadline or self._resting.get(entry.broker, 0.0) > monotonic():
-                untouched.append(entry.id)
+                untouched.append(entry)
                 continue
             try:
                 publish(entry)
             except Exception as error:  # noqa: BLE001 - one entry must not hold up the others, whatever is wrong
-                failed[entry.id] = (self._try_again_at(entry, error), f"{type(error).__name__}: {error}")
+                failed.append((entry, self._try_again_at(entry, error), f"{type(error).__name__}: {error}"))
             else:
-                published.append(entry.id)
+                published.append(entry)
         with self._ledger.writing() as session:
             remove_entries(session, published)
             give_back(session, untouched, self._ledger.clock())
-            for entry_id, (due_at, error_text) in failed.items():
-                postpone(session, entry_id, due_at, error_text)
+            for entry, due_at, error_text in failed:
+                postpone(session, entry, due_at, error_text)
 
     def _try_again_at(self, entry: OutboxEntry, error: Exception) -> datetime:
         """Say when to try an entry again: soon where a server is away, and ever later where the entry is at fault."""
-        if isinstance(error, FleetError) and not isinstance(error, PublishFailed | ResultStoreOutOfReach):
-            pause = min(LONGEST_PAUSE, timedelta(seconds=2.0 ** min(entry.tries, 20)))
-            logger.error("Entry %d of the outbox, of %s, can't be published: %s", entry.id, entry.subject, error)
-        else:
+        if isinstance(error, OUT_OF_REACH):
             pause = timedelta(seconds=REST_SECONDS)
             if not entry.tries:
                 logger.warning("Entry %d of the outbox, of %s, waits: %s", entry.id, entry.subject, error)
             self._resting[entry.broker] = monotonic() + REST_SECONDS
+        else:
+            pause = min(LONGEST_PAUSE, timedelta(seconds=2.0 ** min(entry.tries, 20)))
+            why = f"{type(error).__name__}: {error}"
+            logger.error("Entry %d of the outbox, of %s, can't be published: %s", entry.id, entry.subject, why)
         return self._ledger.clock() + pause
 
 
@@ -136,9 +142,11 @@ def publish(entry: OutboxEntry) -> None:
         Exception: Whatever a client of a broker, of shared state or of the result store raises.
     """
     if message := entry.signature.get(REPLAY):
-        publish_again(app, message, f"{entry.subject}/{entry.id}")
+        # The time belongs to the name, for numbers of letters and of entries are given again once they are free.
+        publish_again(app, message, f"{entry.subject}/{entry.id}/{message['headers'].get(PUBLISHED_AT_HEADER)}")
     else:
-        Signature.from_dict(entry.signature, app=app).apply_async()
+        with may_be_repeated():  # a relay that was killed may have published it
+            Signature.from_dict(entry.signature, app=app).apply_async()
 
 
 def run(ledger: Ledger) -> None:

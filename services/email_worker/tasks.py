@@ -28,15 +28,18 @@ def mailer() -> sending.Mailer:
 
 
 @app.task(name=TaskName.EMAIL_SEND, bind=True, max_retries=MAX_RETRIES, throws=(MailRejected,))
-def send(self: Any, mail: Mail) -> MailOutcome:
+def send(self: Any, mail: Mail | None) -> MailOutcome | None:
     """Send one mail at least once, with the same Message-ID at every attempt.
 
-    A relay or claim store that does not take it now is tried again for up to 8.5 minutes.
+    A relay or claim store that does not take it now is tried again for up to 8.5 minutes.  The step before hands on
+    ``None`` where there is nobody to tell, as of a job that was cancelled; then nothing is sent.
 
     Raises:
         MailRejected: The address is invalid, the template does not fit, or the relay refused for good.
         TemporaryFailure, UnknownOutcome: The last attempt of all failed so.
     """
+    if mail is None:
+        return None
     accepted = sending.checked(mail)
     try:
         return mailer().send_at_least_once(accepted, accepted.get("key") or self.request.id)

@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 
 from shared.chords.dispatching import Dispatch, under_way
 from shared.chords.record import Record, in_order
+from shared.errors import ResultUnavailable
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -37,7 +38,7 @@ def end(app: FleetCelery, chord: str, token: str) -> None:
         if verdict == "lost" or record is None:
             return
         Ending(app, record, token).carry_out(verdict == "late")
-    except (redis.RedisError, OperationalError, OSError) as error:
+    except (redis.RedisError, OperationalError, OSError, ResultUnavailable) as error:
         logger.warning(LEFT, chord, error)
     except Exception:
         logger.exception(LEFT, chord, "")
@@ -53,13 +54,14 @@ class Ending:
     def carry_out(self, late: bool) -> None:
         """Publish the body with the results of the members, or fail the chord.
 
+        Results that can't be read may be read elsewhere, or later: they fail the chord only after its deadline.
+
         Raises:
             kombu.exceptions.OperationalError: A broker is out of reach.
+            ResultUnavailable: A large result can't be read here, and the deadline is yet to come.
         """
         try:
-            if late:
-                raise self._missed()
-            results = self._results()
+            results = self._results_in_time(late)
         except ChordError as error:
             self._fail(error)
             return
@@ -75,11 +77,31 @@ class Ending:
         else:
             self._app.chords.end(self._record.id, self._token, "done", self._kept_seconds)
 
+    def _results_in_time(self, late: bool) -> list[Any]:
+        """Return the results of the members.
+
+        Raises:
+            ChordError: The chord is late, one of them failed, or the deadline has passed and they can't be read.
+            ResultUnavailable: One is large and can't be read here, and the deadline is yet to come.
+        """
+        if late:
+            raise self._missed()
+        try:
+            return self._results()
+        except (ChordError, redis.RedisError, OperationalError, OSError):
+            raise
+        except Exception as error:
+            if self._app.chords.now() < self._record.deadline:
+                raise
+            said = f"The results of chord {self._record.id} can't be read, and its deadline has passed: {error}"
+            raise _create_chord_error_with_cause(said, error) from error
+
     def _results(self) -> list[Any]:
         """Return the results of the members.
 
         Raises:
             ChordError: One of them failed.
+            ResultUnavailable: One is large, and can't be read here.
         """
         outcomes = self._app.chords.outcomes(self._record.id)
         decoded = {member: self._backend.decode(kept) for member, kept in outcomes.items()}

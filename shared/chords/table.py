@@ -125,6 +125,11 @@ class ChordTable:
         """Note that a message of a chord's end begins; ``False`` when that of another dispatch did so before."""
         return bool(self._run(BEGIN, [f"{BEGUN}{chord}"], [message, dispatch, BEGUN_SECONDS]))
 
+    def now(self) -> float:
+        """Return the time by the clock of shared state, in seconds since the epoch."""
+        seconds, microseconds = self._state.client.time()
+        return float(seconds) + float(microseconds) / 1e6
+
     def load(self, chord: str) -> Record | None:
         """Return a record; ``None`` when there is none, or its body was published."""
         fields: Any = self._state.client.hgetall(f"{RECORD}{chord}")

@@ -74,7 +74,12 @@ class ChordWatch:
         for found in self._app.chords.look(token, AT_ONCE):
             if self._ended.is_set():
                 return
-            self._look_after(found, token)
+            try:
+                self._look_after(found, token)
+            except (redis.RedisError, OSError):
+                raise
+            except Exception:  # one chord must not hold up the others, whatever is wrong
+                logger.exception("Chord %s can't be looked after now.", found.id)
 
     def _look_after(self, found: Found, token: str) -> None:
         record = self._app.chords.load(found.id)
@@ -106,13 +111,24 @@ class ChordWatch:
             return False
         found = {}
         for task_id in sample(missing, min(len(missing), ASKED_AT_MOST)):
-            meta = backend.get_task_meta(task_id, cache=False)
-            if meta["status"] in states.READY_STATES:
-                found[Member(task_id, UNKNOWN)] = outcome(backend, meta["status"], meta["result"])
+            if (ended := self._outcome_of(task_id)) is not None:
+                found[Member(task_id, UNKNOWN)] = ended
         if not found:
             return False
         logger.warning("%d members of chord %s had ended without a report; it has it now.", len(found), record.id)
         return self._app.chords.report(record.id, found, token) == "claimed"
+
+    def _outcome_of(self, task_id: str) -> str | bytes | None:
+        """Return how a task ended; ``None`` where it has not, or its result can't be read."""
+        backend = self._app.backend
+        try:
+            meta = backend.get_task_meta(task_id, cache=False)
+            return outcome(backend, meta["status"], meta["result"]) if meta["status"] in states.READY_STATES else None
+        except Exception as error:
+            if isinstance(error, redis.RedisError | OSError) or backend.is_out_of_reach(error):
+                raise
+            logger.warning("The result of task %s can't be had for its chord: %s", task_id, error)
+            return None
 
     def _waits_for_its_time(self, missing: Sequence[str]) -> bool:
         """Tell whether a missing member waits for a countdown, an eta or its next try."""

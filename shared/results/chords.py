@@ -18,6 +18,7 @@ from shared.chords.deadline import checked_deadline
 from shared.chords.dispatching import dispatch_under_way
 from shared.chords.ending import end, outcome
 from shared.chords.record import ADDED, Member, Record, ends_of
+from shared.chords.repeating import is_repeatable
 from shared.errors import FleetError
 from shared.versions import mark
 
@@ -67,7 +68,7 @@ class ChordStore:
         group_id, header = header_result_args
         mark(body, self.app.message_version)  # for whoever publishes it may be of a later release
         record = Record.of(group_id, header, body, seconds, asked=asked is not None)
-        again = self.may_repeat() or dispatch_under_way() is not None
+        again = self.may_repeat() or is_repeatable() or dispatch_under_way() is not None
         self.outlasting(lambda: _reached(lambda: self.app.chords.open(record, again=again)))
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:

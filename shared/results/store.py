@@ -204,7 +204,7 @@ class FleetStore(ChordStore):
             except SoftTimeLimitExceeded:  # raised once, and meant for the work, which is done
                 return self._outlast(store, KEEP_SECONDS, pause)
         except Exception as error:
-            if _outlasting.get() or not self._may_come_back(error):
+            if _outlasting.get() or not self.may_come_back(error):
                 raise
             raise Reject(error, requeue=True) from error
 
@@ -212,7 +212,8 @@ class FleetStore(ChordStore):
         result = self.resolved(reference)
         return self.exception_to_python(result) if state in self.EXCEPTION_STATES else result
 
-    def _may_come_back(self, error: Exception) -> bool:
+    def may_come_back(self, error: Exception) -> bool:
+        """Tell whether what failed with an error may go well later: the store, or a chord's share, is out of reach."""
         return self.is_out_of_reach(error) or isinstance(error, ChordsOutOfReach)
 
     def _ensure_retryable(
@@ -251,7 +252,7 @@ class FleetStore(ChordStore):
                 with _only_once():
                     return operation()
             except Exception as error:
-                if self._may_come_back(error):
+                if self.may_come_back(error):
                     if time.monotonic() + pause > ends:
                         raise
                     if not told:

@@ -236,6 +236,10 @@ class Claims:
         """Put a dead letter in the place of a message, in one step; returns whether it was still held."""
         return bool(self._bury(keys=[HELD, LEASES, DEAD], args=[identity, letter]))
 
+    def end(self, identity: str, letter: bytes | None) -> bool:
+        """Remove a message for good, with a dead letter in its place if there is one; returns whether it was held."""
+        return bool(self.settle(identity)) if letter is None else self.bury(identity, letter)
+
 
 def claim_arguments(
     sources: Sequence[str], limit: int, owner: str, number: int, seconds: float

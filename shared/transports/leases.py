@@ -52,8 +52,8 @@ class LeaseKeeper:
         """Changed by the loop, copied by the thread; each is one step of the interpreter, and needs no lock."""
         self._carried: dict[str, None] = {}
         """Of what is held, that which came over a connection that broke."""
-        self._done: dict[str, None] = {}
-        """Of what is held, that which is to be settled as soon as the server answers."""
+        self._done: dict[str, bytes | None] = {}
+        """Of what is held, that which is to be settled as soon as the server answers, each with its dead letter."""
         self._missing: set[str] = set()
         self._started = self._ended = self._in_touch = False
 
@@ -93,10 +93,15 @@ class LeaseKeeper:
         """Tell whether a claim outlives its connection: it is carried over, or about to be settled."""
         return identity in self._carried or identity in self._done
 
-    def settle(self, identity: str) -> None:
-        """Settle a claim as soon as the server answers; renew it until then."""
+    def settle(self, identity: str, letter: bytes | None = None) -> None:
+        """Settle a claim as soon as the server answers; renew it until then.
+
+        Args:
+            identity: The claim.
+            letter: The dead letter to put in the place of its message.
+        """
         self._carried.pop(identity, None)
-        self._held[identity] = self._done[identity] = None
+        self._held[identity], self._done[identity] = None, letter
 
     def give_back(self) -> None:
         """Put everything back now, in front and in its old order, for a process that ends in the midst of its work.
@@ -138,9 +143,11 @@ class LeaseKeeper:
         client.close()
 
     def _settle(self, claims: Claims) -> None:
-        done = list(self._done)
-        claims.settle(*done)
-        for identity in done:
+        done = list(self._done.items())
+        claims.settle(*(identity for identity, letter in done if letter is None))
+        for identity, letter in done:
+            if letter is not None:
+                claims.bury(identity, letter)
             self.let_go(identity)
 
     def _renew(self, claims: Claims) -> None:

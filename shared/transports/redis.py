@@ -124,8 +124,7 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
 
     def bury(self, delivery_tag: str, letter: bytes) -> None:
         """Put a dead letter in the place of a message that is held, in one step."""
-        self.claims.bury(delivery_tag, letter)
-        self.qos._forget(delivery_tag)  # noqa: SLF001 - this channel's own
+        self.qos.bury(delivery_tag, letter)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Take one message, if there is one."""

@@ -85,6 +85,10 @@ class QoS(virtual.QoS):
             self._settle(delivery_tag)
         self.channel.use_room()
 
+    def bury(self, delivery_tag: str, letter: bytes) -> None:
+        """Put a dead letter in the place of a message, in one step."""
+        self._settle(delivery_tag, letter)
+
     def restore_unacked(self) -> None:
         """Put back what is held, in front and in its old order, marked as redelivered.
 
@@ -112,13 +116,13 @@ class QoS(virtual.QoS):
     def _taken(self) -> int:
         return len(self._delivered) - len(self._dirty) + self.channel.leases.carried
 
-    def _settle(self, delivery_tag: str) -> None:
+    def _settle(self, delivery_tag: str, letter: bytes | None = None) -> None:
         try:
             with self.channel.noticing():
-                self.last_ack_settled = bool(self.channel.claims.settle(delivery_tag))
+                self.last_ack_settled = self.channel.claims.end(delivery_tag, letter)
         except BaseException:
             if _in_the_end.get():
-                self.channel.leases.settle(delivery_tag)
+                self.channel.leases.settle(delivery_tag, letter)
             raise
         self._forget(delivery_tag)  # not before: a greenlet may wait for the answer longer than a lease lasts
 

@@ -88,8 +88,10 @@ class KeptRequest(Request):
         gone = self.acknowledged
         if expired:
             self._ending = Ending(Reason.EXPIRED, f"It expired at {self.expires.isoformat()}.")
-        super()._announce_revoked(reason, terminated, signum, expired)
-        self._end(gone=gone)
+        try:
+            super()._announce_revoked(reason, terminated, signum, expired)
+        finally:
+            self._end(gone=gone)
 
     def _retry_worker_lost(self, exc: Any, exc_info: Any) -> Any:
         ending, self._ending = self._ending, None
@@ -133,9 +135,9 @@ class KeptRequest(Request):
         self._ending = None
         if not self._is_wanted():
             return
-        message, letter = self._message, self._letter(ending)
-        message.ack = lambda multiple=False: keep_instead(self._app, message, letter)  # noqa: ARG005 - kombu's
-        message.reject = lambda requeue=False: keep_instead(self._app, message, letter)  # noqa: ARG005 - kombu's
+        kept = (self._app, self._message, self._letter(ending), self._connection_errors)
+        self._message.ack = lambda multiple=False: keep_instead(*kept)  # noqa: ARG005 - kombu's
+        self._message.reject = lambda requeue=False: keep_instead(*kept)  # noqa: ARG005 - kombu's
 
     def _is_wanted(self) -> bool:
         return is_wanted(self._app, self.task, self._app.amqp.origin(self.delivery_info)[0])

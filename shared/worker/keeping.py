@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import redis
 from kombu.serialization import dumps
@@ -30,6 +32,10 @@ MOST_LETTERS = 100_000
 LEFT_OUT = "fleet.dead.left_out"
 """A hash in shared state: alias of a broker → how many failures were not kept there."""
 COUNT_WITHIN_SECONDS = 2.0
+COUNTED_FOR_SECONDS = 1.0
+"""How long an answer of a broker counts: each question holds up the loop, and failures come many at a time."""
+
+_counted: WeakKeyDictionary[Any, dict[str, tuple[float, int]]] = WeakKeyDictionary()
 
 EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
 OF_THE_EXECUTION = frozenset(
@@ -50,11 +56,19 @@ def is_wanted(app: FleetCelery, task: Any, queue: str) -> bool:
     return spec is None or spec.keep_failures
 
 
-def keep_instead(app: FleetCelery, message: Any, letter: DeadLetter) -> None:
+def keep_instead(
+    app: FleetCelery, message: Any, letter: DeadLetter, broken: tuple[type[BaseException], ...] = ()
+) -> None:
     """Keep the dead letter of a failure in the place of a message that this worker holds.
 
-    Where there are too many, or RabbitMQ takes no letter but answers, the message is acknowledged without one: the
-    failure is stored as the result of the task.
+    Where there are too many, the broker refuses the letter, or it can't be written down (headers may be nested too
+    deeply), the message is acknowledged without one: the failure is stored as the result of the task.
+
+    Args:
+        app: The fleet.
+        message: The message.
+        letter: What is kept of it.
+        broken: Errors that mean that the connection broke.
 
     Raises:
         Exception: The connection to the broker broke; the message is still held then.
@@ -66,6 +80,10 @@ def keep_instead(app: FleetCelery, message: Any, letter: DeadLetter) -> None:
         why = f"broker {app.broker.alias} has {MOST_LETTERS} dead letters"
     except PublishFailed as error:
         why = str(error)
+    except broken:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised on, it would end the worker, at each delivery anew
+        why = f"{type(error).__name__}: {error}"
     leave_out(app, app.broker, letter, why)
     type(message).ack(message)
 
@@ -83,7 +101,17 @@ def keep_beside(app: FleetCelery, broker: Broker, letter: DeadLetter) -> None:
 
 
 def is_full(app: FleetCelery, broker: Broker, most: int = MOST_LETTERS) -> bool:
-    """Tell whether a broker has as many dead letters as it may; one that does not say has not.
+    """Tell whether a broker has as many dead letters as it may, or had a second ago; one that does not say has not."""
+    counted = _counted.setdefault(app, {})
+    at, count = counted.get(broker.alias, (-COUNTED_FOR_SECONDS, 0))
+    if monotonic() - at >= COUNTED_FOR_SECONDS:
+        count = count_letters(app, broker)
+        counted[broker.alias] = monotonic(), count
+    return count >= most
+
+
+def count_letters(app: FleetCelery, broker: Broker) -> int:
+    """Ask a broker for the number of its dead letters; one that does not say has none.
 
     It never raises: a connection that broke while it lay idle in the pool is no reason to keep nothing.
     """
@@ -91,12 +119,12 @@ def is_full(app: FleetCelery, broker: Broker, most: int = MOST_LETTERS) -> bool:
         with at_most(COUNT_WITHIN_SECONDS), app.amqp.pools[broker].acquire(block=True) as producer:
             if broker.kind is BrokerKind.REDIS:
                 with producer.channel.conn_or_acquire() as client:
-                    return int(client.llen(DEAD)) >= most
+                    return int(client.llen(DEAD))
             declared = producer.channel.queue_declare(queue=DEAD, durable=True, auto_delete=False)
-            return int(declared.message_count) >= most
+            return int(declared.message_count)
     except Exception as error:  # noqa: BLE001 - whatever a driver raises
         logger.debug("The dead letters of broker %s can't be counted: %r", broker.alias, error)
-        return False
+        return 0
 
 
 def leave_out(app: FleetCelery, broker: Broker, letter: DeadLetter, why: str) -> None:

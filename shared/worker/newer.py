@@ -6,7 +6,8 @@ one with a countdown does in Celery, and takes up no place in its window; then i
 worker stops, which it does in a deploy, it goes back at once.
 
 A worker that still meets such messages after ``FleetCelery.newer_messages_seconds`` is not being replaced.  From then
-on it keeps them as dead letters, which can be replayed when there are workers for them.
+on it keeps them as dead letters, which can be replayed when there are workers for them.  Where it meets none for a
+minute, those it met were of a deploy that has ended, or was taken back: with the next one the time begins anew.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 30.0
 
 In half an hour one message is handed out some 80 times; a quorum queue drops it after ``DELIVERY_LIMIT``.
 """
+FORGOTTEN_SECONDS = 2 * LONGEST_SECONDS
+"""After so long without one none is held, and none that was given back waits for this worker."""
 MOST_HELD = 20
 """For so many messages the window grows.  With more the worker takes nothing, and leaves them to those that can."""
 
@@ -44,7 +47,7 @@ class NewerMessages:
         self._consumer = consumer
         self._refuse = refuse
         self._held = 0
-        self._met_first: float | None = None
+        self._met_first = self._met_last = float("-inf")
 
     def takes(self, message: Any) -> bool:
         """Take a message that is of a newer release; tell whether it is."""
@@ -54,10 +57,11 @@ class NewerMessages:
             return False
         message.judged = True
         said = f"It is of version {version}, and this worker knows up to {app.message_version}"
-        if self._met_first is None:
+        if clock() - self._met_last > FORGOTTEN_SECONDS:
             self._met_first = clock()
             logger.warning("A message goes back to its queue until workers of its release are there: %s.", said)
-        since = clock() - self._met_first
+        self._met_last = clock()
+        since = self._met_last - self._met_first
         if since > app.newer_messages_seconds:
             self._refuse(message, f"{said}; it was not replaced by one of that release in time.")
         else:

@@ -18,10 +18,12 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 
-from shared.dead_letters import DeadLetter, Reason, bury
+from shared.dead_letters import DEEPEST, DeadLetter, Reason, bury, is_deep
 from shared.errors import BadMessage
 from shared.transports.unreadable import UNREADABLE_HEADER
 from shared.versions import VERSION_HEADER, mark_following, version_of
+from shared.worker.poison import coroner_of
+from shared.worker.unrecorded import UNRECORDED, may_be_recorded_later
 
 logger = logging.getLogger(__name__)
 
@@ -123,8 +125,8 @@ class QuarantiningConsumer(Consumer):
     def quarantine(self, message: Any, reason: Reason, error: Exception) -> None:
         """Store the failure of a message's task, and keep the message as a dead letter.
 
-        A message that can't be kept now stays unacknowledged: it is lost to nobody, and comes again with the next
-        connection.
+        While the result store is out of reach the message goes back.  One that can't be kept now stays
+        unacknowledged: it is lost to nobody, and comes again with the next connection.
 
         Raises:
             Exception: The connection to the broker broke.
@@ -132,8 +134,10 @@ class QuarantiningConsumer(Consumer):
         message.judged = True
         queue = self._queue_of(message)
         detail = f"{type(error).__name__}: {error}"[:DETAIL_AT_MOST]
+        if not self._fail(message, error if isinstance(error, NotRegistered) else BadMessage(f"{reason}: {detail}")):
+            message.reject_log_error(logger, self.connection_errors, requeue=True)
+            return
         logger.error("A message of queue %s is kept as a dead letter (%s): %s", queue, reason, detail)
-        self._fail(message, error if isinstance(error, NotRegistered) else BadMessage(f"{reason}: {detail}"))
         letter = DeadLetter.of(message, queue=queue, broker=self.app.broker.alias, reason=reason, detail=detail)
         try:
             bury(self.app, message, letter)
@@ -152,14 +156,20 @@ class QuarantiningConsumer(Consumer):
         info = message.delivery_info
         return str(self.app.amqp.origin(info)[0]) if isinstance(info, Mapping) else "unknown"
 
-    def _fail(self, message: Any, error: Exception) -> None:
+    def _fail(self, message: Any, error: Exception) -> bool:
+        """Store the failure of a message's task; answers whether there is no use in trying it another time."""
         task_id = identity(message)
         if task_id is None:
-            return
+            return True
         try:
             self.app.backend.mark_as_failure(task_id, error, request=context_of(message))
-        except Exception:
+        except Exception as failure:
+            if may_be_recorded_later(self.app.backend, failure):
+                logger.exception(UNRECORDED, task_id)
+                coroner_of(self.app).acquit_message(task_id)
+                return False
             logger.exception("The result of task %s could not be stored as failed.", task_id)
+        return True
 
 
 def check_headers(headers: Mapping[str, Any]) -> None:
@@ -177,6 +187,8 @@ def check_headers(headers: Mapping[str, Any]) -> None:
     limits = headers.get("timelimit")
     if limits:
         check_limits(limits)
+    if is_deep(headers):  # which the pool could not hand to a child
+        raise BadMessage(f"Its headers are nested more than {DEEPEST} levels deep.")
 
 
 def check_limits(limits: Any) -> None:

@@ -24,6 +24,7 @@ from shared.worker.failures import KeptRequest
 from shared.worker.quarantine import CheckedRequest
 from shared.worker.suspects import SuspectRequest
 from shared.worker.time_limits import LimitedRequest
+from shared.worker.unrecorded import UNRECORDED
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,6 @@ OUTCOMES = {
     "task-revoked": Outcome.REVOKED,
 }
 CLASS_NAME = re.compile(r"^\w+")
-UNRECORDED = "The failure of task %s can't be recorded now; its message goes back."
 
 
 class CountedRequest(
@@ -109,6 +109,18 @@ class CountedRequest(
         name = CLASS_NAME.match(exception) if exception else None
         failure = self._exception or (name.group() if name else None)
         self._app.subscribers.emit(TaskEnded(self.type, *self._origin, outcome, seconds, failure))
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        """End a task that is revoked or came too late; where that can't be recorded, the message goes back.
+
+        A broker's error does not come out here: acknowledgements log theirs.  One of its kind is the store's.
+        """
+        try:
+            super()._announce_revoked(reason, terminated, signum, expired)
+        except Exception:
+            logger.exception(UNRECORDED, self.id)
+            self._give_back()
+            self._already_revoked = True
 
     def _give_back(self) -> None:
         if not self.acknowledged:

@@ -17,6 +17,7 @@ from celery.worker.request import Request
 from shared.dead_letters import DeadLetter, Reason, bury
 from shared.errors import PoisonTask
 from shared.worker.poison import WORKER, Deaths, coroner_of
+from shared.worker.unrecorded import UNRECORDED, may_be_recorded_later
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +186,10 @@ class SuspectRequest(Request):
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def die_of_poison(self, deaths: int) -> None:
-        """Store the task's failure, tell its chord and errbacks, and keep its message as a dead letter."""
+        """Store the task's failure, tell its chord and errbacks, and keep its message as a dead letter.
+
+        While the result store is out of reach the message goes back.
+        """
         queue, broker = self._app.amqp.origin(self.delivery_info)
         error = PoisonTask(
             f"{self.type}[{self.id}] took its process with it {deaths} times and is not tried again; "
@@ -195,7 +199,12 @@ class SuspectRequest(Request):
         state.task_ready(self)
         try:
             self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
-        except Exception:
+        except Exception as failure:
+            if may_be_recorded_later(self.task.backend, failure):
+                logger.exception(UNRECORDED, self.id)
+                self._died = True  # it is not acquitted, and ends the next time
+                self.reject(requeue=True)
+                return
             logger.exception("The result of task %s could not be stored as failed.", self.id)
         letter = DeadLetter.of(self._message, queue=queue, broker=broker, reason=Reason.POISON, detail=str(error))
         self._message.ack = lambda multiple=False: self._bury(letter)  # noqa: ARG005 - kombu's signature

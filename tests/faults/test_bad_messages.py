@@ -9,7 +9,7 @@ import pytest
 from celery import chord, states
 from celery.exceptions import NotRegistered
 
-from shared.dead_letters import Reason
+from shared.dead_letters import Reason, dead_letters
 from shared.errors import BadMessage
 from tests.fixtures import mishaps
 from tests.fixtures.bad_messages import BAD, fuzzed, good_message, raw_garbage, send, unreadable
@@ -31,6 +31,27 @@ def known_bad(key: str, prefix: str) -> dict[str, dict]:
 def beyond_messages(broker: str, mark: str, queue: str) -> dict[str, Any]:
     """What is not even a message to kombu, or to py-amqp."""
     return raw_garbage(mark, queue) if broker == "default" else unreadable(mark)
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_headers_too_deep_to_hand_to_a_child_end_no_worker(brokers, tmp_path, broker):
+    """Pickle has a depth of its own, which is met after everything else was found good."""
+    key, queue = f"deep-{broker}", queue_of(broker, "prefork")
+    stamps: dict[str, Any] = {}
+    for _ in range(300):
+        stamps = {"in": stamps}
+    deep = good_message(key, key)
+    deep["headers"]["stamps"] = stamps
+    send(broker, "prefork", deep)
+    app.send_task("mishap.good", (key, "behind"), queue=queue, priority=0)
+    with mishaps.worker(broker, "prefork", tmp_path, "-c2") as worker:
+        wait_for(lambda: "behind" in noted(key), "the good task", 60)
+        # Whole, as the body of an undecodable one: no database holds so many levels.
+        kept = wait_for(
+            lambda: [each.body for each in dead_letters(app, broker) if key.encode() in each.body], "it", 30
+        )
+        assert [b"nested more than 100 levels deep" in body for body in kept] == [True]
+        assert worker.process.poll() is None
 
 
 @pytest.mark.parametrize("pool", mishaps.POOLS)

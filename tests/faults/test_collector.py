@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.core.app import app
 from services.core.collector import AT_ONCE, Collector
 from services.core.ledger.dead_letters import LetterFilter
-from services.core.usecases.letters import list_letters
+from services.core.usecases.letters import list_letters, the_letter
 from shared.dead_letters import DeadLetter, Reason, dead_letters, keep
 from shared.letter_boxes import open_letter_box
 from shared.settings import child_environment
@@ -114,3 +116,28 @@ def test_junk_among_the_letters_holds_nothing_up(empty, ledger, broker):
     box.close()
     assert recorded(ledger, name) == [good.id]
     assert len(recorded(ledger, "fleet.dead")) == len(junk)
+
+
+REFUSING = {
+    "sqlite": "CREATE TRIGGER refuses BEFORE INSERT ON dead_letters WHEN NEW.task = 'refused' "
+    "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    "postgresql": "ALTER TABLE dead_letters ADD CONSTRAINT refuses CHECK (task <> 'refused')",
+}
+"""What makes a ledger refuse one letter."""
+
+
+def test_a_letter_that_the_ledger_refuses_holds_up_no_other_and_is_kept_whole(empty, ledger):
+    name = "refused"
+    first, bad, last = letters("default", 3, name)
+    bad = replace(bad, task="refused")
+    for letter in (first, bad, last):
+        keep(app, app.brokers["default"], letter)
+    with ledger.writing() as session:
+        session.execute(text(REFUSING[session.get_bind().dialect.name]))
+    box = open_letter_box(app, "default")
+    assert Collector(ledger, 10_000).collect(box) == 3
+    assert box.take(10) == []
+    box.close()
+    entries = list_letters(ledger, LetterFilter(queue=name), limit=10).entries
+    assert [entry.task_id for entry in entries] == [first.id, None, last.id]
+    assert DeadLetter.loads(the_letter(ledger, entries[1].number).letter.body) == bad

@@ -9,10 +9,10 @@ import pytest
 from celery import chain, chord, group, states
 from celery.exceptions import TaskRevokedError
 
-from shared.dead_letters import Reason
+from shared.dead_letters import DeadLetter, Reason
 from shared.errors import PoisonTask
 from shared.replaying import NotReplayable, arguments_of, edited_body, message_of, publish_again
-from shared.worker.keeping import is_full
+from shared.worker.keeping import is_full, keep_instead
 from tests.fixtures import mishaps
 from tests.fixtures.bad_messages import good_message
 from tests.fixtures.bad_messages import send as send_raw
@@ -21,6 +21,8 @@ from tests.fleet.inspection import wait_for
 from tests.fleet.mishaps import BROKERS, app, noted, queue_of
 
 APP = "tests.fleet.failing"
+DEEPLY = 2000
+"""Headers nested so deeply can't be written down."""
 
 
 def send(task: str, *args, queue: str, **options):
@@ -194,6 +196,20 @@ def test_a_replayed_member_has_its_group_and_chord(brokers, tmp_path, broker):
 
 
 @pytest.mark.parametrize("broker", BROKERS)
+def test_a_replay_that_is_published_again_after_its_end_has_an_end(brokers, tmp_path, broker):
+    """As by a relay whose predecessor was killed when the replay was published, and noted nowhere."""
+    key, queue = f"again-{broker}", queue_of(broker, "threads")
+    with worker(broker, "threads", tmp_path):
+        failing = send("until_mended", key, "value", queue=queue)
+        message = message_of(the_letter(broker, queue, failing.id), 1, datetime.now(UTC))
+        publish_again(app, message, f"again-{failing.id}")
+        wait_for(lambda: len(kept(broker, queue, failing.id)) == 2, "the replay to fail", 30)
+        wait_for(lambda: stored(failing.id) == states.FAILURE, "the new failure", 30)
+        publish_again(app, message, f"again-{failing.id}")
+        wait_for(lambda: stored(failing.id) == states.FAILURE, "its end", 10)
+
+
+@pytest.mark.parametrize("broker", BROKERS)
 def test_an_edited_one_runs_with_other_arguments(brokers, tmp_path, broker):
     key, queue = f"edited-{broker}", queue_of(broker, "threads")
     with worker(broker, "threads", tmp_path):
@@ -231,3 +247,21 @@ def test_a_broker_with_too_many_is_full(brokers, tmp_path, broker):
         the_letter(broker, queue, failing.id)
     wait_for(lambda: is_full(app, app.brokers[broker], most=1), "the broker to have its letters back")
     assert not is_full(app, app.brokers[broker], most=10**6)
+
+
+def test_a_failure_whose_headers_no_letter_can_hold_is_left_out(brokers, caplog):
+    queue = queue_of(app.broker.alias, "solo")
+    nested: list[object] = []
+    for _ in range(DEEPLY):
+        nested = [nested]
+    failing = send("until_mended", "nested", queue=queue)
+    with app.connection_for_read(app.broker.alias) as connection:
+        message = app.queue_table[queue].queue.bind(connection.default_channel).get()
+        message.headers["nested"] = nested
+        letter = DeadLetter.of(
+            message, queue=queue, broker=app.broker.alias, reason=Reason.FAILED, detail="ValueError: not mended"
+        )
+        keep_instead(app, message, letter, connection.connection_errors)
+        assert message.acknowledged
+    assert f"until_mended[{failing.id}] is not kept as a dead letter: RecursionError" in caplog.text
+    assert not kept(app.broker.alias, queue, failing.id)

@@ -16,7 +16,7 @@ from tests.fixtures.workers import WorkerProcess
 from tests.fleet import releases
 from tests.fleet.inspection import messages, wait_for
 from tests.fleet.mishaps import noted
-from tests.fleet.releases import ADDED, AGAIN, BROKERS, FAIL, GREET, new, old, queue_of
+from tests.fleet.releases import ADDED, AGAIN, BROKERS, FAIL, GREET, WIDENED, new, old, queue_of
 
 GIVEN_BACK_WITHIN_SECONDS = 90.0
 """Each is held for five seconds, and the old worker may well take it again."""
@@ -55,11 +55,17 @@ def test_a_whole_canvas_of_the_old_release_runs_on_the_new_one(brokers, tmp_path
     def greet(name: str):
         return step(old, GREET, broker, key, name)
 
+    def widened(name: str):
+        return step(old, WIDENED, broker, key, name)
+
     failing = step(old, FAIL, broker, key)
     failing.link_error(greet("errback"))
     first = greet("first")
     first.link(greet("callback"))
+    first.link(widened("wide callback"))
     with worker("new", broker, tmp_path):
+        chain(greet("narrow"), widened("wide"), greet("end")).apply_async()
+        chord([widened("wide member")], widened("wide body")).apply_async()
         chain(first, greet("second"), group(greet("third"), greet("fourth")), greet("body")).apply_async()
         chord([greet("member"), greet("other member")], chain(greet("inner"), greet("last"))).apply_async()
         step(old, AGAIN, broker, key, "again").apply_async()
@@ -67,7 +73,8 @@ def test_a_whole_canvas_of_the_old_release_runs_on_the_new_one(brokers, tmp_path
         failing.apply_async()
         in_chain, in_chord = ["first", "callback", "second", "third", "fourth", "body"], ["member", "other member"]
         names = [*in_chain, *in_chord, "inner", "last", "again", "later", "errback"]
-        expect(key, *(f"new {name}" for name in names))
+        wide = ["wide", "wide callback", "wide member", "wide body"]
+        expect(key, *(f"new {name}" for name in [*names, "narrow", "end"]), *(f"new {name} second" for name in wide))
 
 
 @pytest.mark.parametrize("broker", BROKERS)

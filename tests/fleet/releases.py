@@ -1,6 +1,7 @@
 """One fleet in two releases: ``celery -A tests.fleet.releases:old worker`` and ``…:new``.
 
-In the new one a task takes a person where it took a name, and there is one task more.
+In the new one a task takes a person where it took a name, one takes two names where it took one, and there is one task
+more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tests.fleet.mishaps import note
 
 BROKERS = (BrokerName.DEFAULT, BrokerName.BATCH)
 GREET, ADDED, FAIL, AGAIN = "release.greet", "release.added", "release.fail", "release.again"
+WIDENED = "release.widened"
 
 
 def queue_of(broker: str) -> str:
@@ -76,10 +78,25 @@ def again_by_name(self, key, name):
     note(key, f"old {name}")
 
 
+@in_old(WIDENED, bind=True)
+def widened_by_name(self, key, name):
+    note(key, f"old {name}")
+
+
 def with_person(task, version, args, kwargs):
     """Version 2 takes a person where version 1 took a name."""
     key, name, *rest = args
     return (key, {"name": name}, *rest), kwargs
+
+
+def with_second(task, version, args, kwargs):
+    """Version 2 takes a second name."""
+    return (*args, "second"), kwargs
+
+
+@new.task(shared=False, name=WIDENED, bind=True, upgrade_arguments=with_second)
+def widened(self, key, first, second):
+    note(key, f"new {first} {second}")
 
 
 @new.task(shared=False, name=GREET, bind=True, upgrade_arguments=with_person)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import redis
+from kombu import Connection, Producer, Queue
 
 from services.core.local.brokers import LocalRedis
-from shared.transports.claims import HELD, LEASES, WATCH, Claims
+from shared.transports.claims import DEAD, HELD, LEASES, WATCH, Claims
 from tests.fleet.inspection import wait_for
 
 LIST, OTHER = "some.queue", "another.queue"
@@ -78,3 +81,21 @@ def test_a_clock_that_was_set_back_holds_up_nobody(claims, client):
     assert client.zscore(LEASES, one.id) < client.time()[0] + 2
     expired = wait_for(lambda: claims.expired(10, lease=0.2, gap=5.0), "its lease to run out")
     assert [claim.id for claim in expired] == [one.id]
+
+
+def test_a_dead_letter_that_the_server_could_not_take_is_there_when_it_is_back(server, client):
+    with Connection(server.url(5), transport="shared.transports.redis:Transport") as connection:
+        channel = connection.default_channel
+        queue = Queue(LIST, routing_key=LIST, channel=channel)
+        Producer(channel).publish({}, routing_key=LIST, declare=[queue])
+        message = queue.get()
+        message.ack = lambda multiple=False: channel.bury(message.delivery_tag, b"letter")  # noqa: ARG005 - kombu's
+        server.kill()
+        try:
+            message.ack_log_error(logging.getLogger(__name__), connection.connection_errors)
+            assert connection.transport.cycle.broken is not None, "the loop is not told to connect anew"
+        finally:
+            server.start()
+        wait_for(lambda: client.lrange(DEAD, 0, -1) == [b"letter"], "the dead letter")
+        assert client.hlen(HELD) == 0
+        assert client.llen(LIST) == 0

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from services.core.ledger.dead_letters import LetterFilter
 from services.core.ledger.errors import InvalidSubmission, UnknownId
+from services.core.ledger.models import KeptLetter
 from services.core.ledger.outbox import claim_due
 from services.core.outgoing import replay_to_publish
 from services.core.usecases.collect_letters import clean_letters, collect_letters
@@ -152,13 +154,25 @@ def test_a_letter_is_replayed_once_however_many_replay_it(ledger):
 
 def test_what_cannot_be_replayed_stays_with_the_reason(ledger):
     broken = letter(1, reason=Reason.UNDECODABLE)
-    collect_letters(ledger, [broken, letter(2), letter(3, queue="gone")], MOST)
-    first, second, third = numbers(ledger)
+    headless = letter(4, headers={"task": "t"})
+    collect_letters(ledger, [broken, letter(2), letter(3, queue="gone"), headless], MOST)
+    first, second, third, fourth = numbers(ledger)
     told = replay(ledger)
     assert told.numbers == [second]
     assert "can't be decoded" in told.refused[first]
     assert "gone" in told.refused[third]
-    assert numbers(ledger) == [first, third]
+    assert "no header `id`" in told.refused[fourth]
+    assert numbers(ledger) == [first, third, fourth]
+
+
+def test_a_letter_whose_reason_a_later_release_recorded_is_shown_and_can_be_replayed(ledger):
+    collect_letters(ledger, [letter(1)], MOST)
+    with ledger.writing() as session:
+        session.execute(update(KeptLetter).values(reason="too late"))
+    [number] = numbers(ledger)
+    view = the_letter(ledger, number)
+    assert (view.entry.reason, view.letter) == ("too late", letter(1))
+    assert replay(ledger).numbers == [number]
 
 
 def test_an_edit_keeps_what_was_there(ledger):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
-from sqlalchemy import CheckConstraint, inspect, select, text
+from sqlalchemy import CheckConstraint, create_engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from services.core.ledger.engine import Ledger, open_ledger
@@ -30,6 +31,8 @@ from tests.fixtures.postgres import free_port
 
 WRITERS = 4
 TRANSACTIONS = 200
+API_THREADS = 40
+"""The default of anyio, whose threads serve the routes."""
 
 
 def processes(workers: int) -> ProcessPoolExecutor:
@@ -169,6 +172,26 @@ def test_a_ledger_that_is_carried_over_a_fork_serves_parent_and_child(ledger):
     assert mail_overview(ledger, first).to == "ada@example.org"
     with ledger.reading() as session:
         assert len(session.scalars(select(SingleMail.id)).all()) == 1 + 2 * TRANSACTIONS
+
+
+def test_as_many_threads_as_the_api_has_use_the_ledger_at_the_same_time(ledger):
+    there = Barrier(API_THREADS)
+
+    def look(_: int) -> None:
+        with ledger.reading() as session:
+            session.execute(select(Job.id))
+            there.wait(60)
+
+    with ThreadPoolExecutor(API_THREADS) as pool:
+        list(pool.map(look, range(API_THREADS)))
+
+
+def test_a_ledger_whose_connections_are_all_in_use_is_out_of_reach(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path / 'ledger.db'}", pool_size=1, max_overflow=0, pool_timeout=0.1)
+    with closing(Ledger(engine)) as ledger, ledger.reading() as session:
+        session.execute(select(1))
+        with pytest.raises(LedgerUnavailable, match="in use"), ledger.reading() as other:
+            other.execute(select(1))
 
 
 def test_a_database_out_of_reach_is_an_error_without_the_password():

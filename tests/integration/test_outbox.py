@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from services.core.ledger.errors import UnknownId
+from services.core.ledger.models import OutboxEntry
 from services.core.ledger.outbox import (
     Outgoing,
     add_entries,
@@ -15,6 +17,7 @@ from services.core.ledger.outbox import (
     is_due,
     postpone,
     remove_entries,
+    remove_of,
 )
 from services.core.ledger.relays import note_relay
 from services.core.usecases.outbox_lag import outbox_lag
@@ -61,7 +64,8 @@ def test_entries_of_a_broker_that_rests_let_others_by(ledger):
 
 def test_what_was_published_is_gone_and_what_was_not_comes_again(ledger, clock):
     fill(ledger, entry("a"), entry("b"), entry("c"))
-    (first, _), (second, _), (third, _) = claim(ledger)
+    with ledger.writing() as session:
+        first, second, third = claim_due(session, ledger.clock(), LEASE, 10)
     with ledger.writing() as session:
         remove_entries(session, [first])
         give_back(session, [second], clock())
@@ -70,6 +74,22 @@ def test_what_was_published_is_gone_and_what_was_not_comes_again(ledger, clock):
     assert outbox_lag(ledger).error == "no such queue"
     clock.forward(seconds=6)
     assert [subject for _, subject in claim(ledger)] == ["c"]
+
+
+def test_an_entry_that_got_the_number_of_a_removed_one_is_not_taken_for_it(ledger, clock):
+    fill(ledger, entry("called off"))
+    with ledger.writing() as session:
+        [taken] = claim_due(session, ledger.clock(), LEASE, 10)
+    with ledger.writing() as session:
+        remove_of(session, "called off")
+    fill(ledger, entry("accepted"))
+    with ledger.writing() as session:
+        session.execute(update(OutboxEntry).values(id=taken.id))  # SQLite has given it already
+        postpone(session, taken, clock() + timedelta(days=1), "gone")
+        give_back(session, [taken], clock() + timedelta(days=1))
+        remove_entries(session, [taken])
+    assert outbox_lag(ledger).error is None
+    assert claim(ledger) == [(taken.id, "accepted")]
 
 
 def test_the_lag_tells_how_much_waits_and_since_when(ledger, clock):

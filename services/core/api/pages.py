@@ -10,6 +10,8 @@ from fastapi.encoders import jsonable_encoder
 from services.core.usecases.records import Page
 
 MOST = 1000
+LARGEST_NUMBER = 2**63 - 1
+"""The largest that a column holds."""
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many entries at most.")]
 After = Annotated[
     str | None, Query(max_length=64, description="Where the page before ended: its `after`.", examples=[None])

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from kombu.exceptions import OperationalError
 from redis import RedisError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,6 +55,7 @@ KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (BadRows, 422, "bad-rows"),
     (NotReplayable, 422, "not-replayable"),
     (InvalidSubmission, 422, "invalid-submission"),
+    (DataError, 422, "invalid-request"),
     (LedgerUnavailable, 503, "ledger-out-of-reach"),
     (LedgerOutdated, 503, "ledger-outdated"),
     (ResultStoreOutOfReach, 503, "result-store-out-of-reach"),
@@ -117,14 +119,16 @@ def tell_problems(app: FastAPI) -> None:
             logger.error("An error of the fleet's that is told to nobody", exc_info=error)
         return problem.response()
 
-    for kind in (HTTPException, RequestValidationError, FleetError, OperationalError, RedisError, Exception):
+    for kind in (HTTPException, RequestValidationError, FleetError, OperationalError, RedisError, DataError, Exception):
         app.add_exception_handler(kind, answer)
 
 
 def _told(error: BaseException) -> str:
     # A driver may name hosts.
     if isinstance(error, LedgerUnavailable):
-        return "The ledger's database does not answer; nothing was changed. Try again."
+        return "The ledger's database does not answer. Try again, a POST with the same Idempotency-Key."
+    if isinstance(error, DataError):
+        return "The request holds what the database can't keep, such as the character U+0000. Nothing was changed."
     if isinstance(error, OperationalError):
         return "A broker does not answer. Try again."
     if isinstance(error, RedisError):

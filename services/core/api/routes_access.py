@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from services.core.api.access import COOKIE, may, refuse_other_sites
 from services.core.api.context import context_of
-from services.core.api.pages import Limit, page
+from services.core.api.pages import LARGEST_NUMBER, Limit, page
 from services.core.api.problems import Problem
 from services.core.api.roles import ROLES, Act
 from services.core.usecases.acting import list_audit
@@ -76,7 +76,7 @@ def keys(request: Request, caller: Annotated[KeyEntry, may(Act.SEE_ACCESS)]) -> 
 def audit(
     request: Request,
     caller: Annotated[KeyEntry, may(Act.SEE_ACCESS)],  # noqa: ARG001
-    after: Annotated[int | None, Query(ge=1)] = None,
+    after: Annotated[int | None, Query(ge=1, le=LARGEST_NUMBER)] = None,
     key: Annotated[str | None, Query(max_length=64, description="Only of this key.")] = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:

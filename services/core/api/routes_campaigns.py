@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from services.core.api.access import Errand, does, may
 from services.core.api.context import ApiContext, context_of
 from services.core.api.events import follow
-from services.core.api.pages import Limit, page
+from services.core.api.pages import LARGEST_NUMBER, Limit, page
 from services.core.api.problems import Problem
 from services.core.api.roles import Act
 from services.core.api.uploads import receive_file
@@ -132,7 +132,7 @@ def recipients(
     campaign_id: str,
     caller: Annotated[KeyEntry, may(Act.READ)],  # noqa: ARG001
     status: Annotated[list[State] | None, Query(description="Only recipients with one of these.")] = None,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, le=LARGEST_NUMBER)] = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """List recipients in the order of the list."""

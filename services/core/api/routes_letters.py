@@ -14,12 +14,13 @@ from starlette.responses import Response
 
 from services.core.api.access import Errand, does, may
 from services.core.api.context import ApiContext, context_of
-from services.core.api.pages import Limit, page
-from services.core.api.roles import Act
+from services.core.api.pages import LARGEST_NUMBER, Limit, page
+from services.core.api.problems import Problem
+from services.core.api.roles import ROLES, Act
 from services.core.api.routes_tasks import aware
 from services.core.app import app
 from services.core.ledger.dead_letters import LetterFilter
-from services.core.ledger.errors import InvalidSubmission
+from services.core.ledger.errors import InvalidSubmission, WrongState
 from services.core.outgoing import replay_to_publish
 from services.core.usecases.acting import Outcome
 from services.core.usecases.api_keys import KeyEntry
@@ -30,7 +31,7 @@ from shared.replaying import NotReplayable, arguments_of, why_not
 
 router = APIRouter(prefix="/api/v1", tags=["dead letters"])
 MOST_AT_ONCE = 1000
-Number = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 
 
 class Which(BaseModel):
@@ -47,7 +48,7 @@ class Which(BaseModel):
     until: AwareDatetime | None = None
     task_id: str | None = None
     workflow: str | None = Field(default=None, description="The id of its first task, or of a group.")
-    text: str | None = None
+    text: str | None = Field(default=None, min_length=1)
 
     def filter(self) -> LetterFilter:
         """Return the filter.
@@ -87,7 +88,7 @@ class Edit(BaseModel):
 def list_(
     *,
     request: Request,
-    caller: Annotated[KeyEntry, may(Act.READ)],  # noqa: ARG001
+    caller: Annotated[KeyEntry, may(Act.READ)],
     queue: str | None = None,
     task: str | None = None,
     reason: Reason | None = None,
@@ -96,23 +97,29 @@ def list_(
     until: datetime | None = None,
     task_id: str | None = None,
     workflow: str | None = None,
-    text: str | None = None,
+    text: Annotated[str | None, Query(min_length=1, description="Takes the role operator.")] = None,
     replayed: Annotated[bool | None, Query(description="Those that were replayed; all without it.")] = None,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST_NUMBER)] = 0,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """List dead letters without their arguments, which may be secret."""
+    """List dead letters without their arguments, which may be secret; what was raised is told to operators alone."""
+    reads = caller.role in ROLES[Act.READ_LETTER]
+    if text is not None and not reads:
+        raise Problem(403, "not-allowed", f"A key with the role {caller.role} may not search what dead letters say.")
     which = LetterFilter(
         queue=queue, task=task, reason=reason, broker=broker, since=aware(since), until=aware(until),
         task_id=task_id, workflow=workflow, text=text, replayed=replayed,
     )  # fmt: skip
-    return page(list_letters(context_of(request).ledger, which, after=after, limit=limit))
+    told = page(list_letters(context_of(request).ledger, which, after=after, limit=limit))
+    if not reads:
+        told["entries"] = [{**entry, "detail": None} for entry in told["entries"]]
+    return told
 
 
 @router.get("/dead/{number}", summary="Read a dead letter, arguments and all")
 def show(
     request: Request,
-    number: int,
+    number: Number,
     caller: Annotated[KeyEntry, may(Act.READ_LETTER)],  # noqa: ARG001
 ) -> dict[str, Any]:
     """Tell cause, traceback, headers, arguments, lineage, and whether it can be replayed."""
@@ -154,7 +161,7 @@ def drop(some: Some, errand: Annotated[Errand, does(Act.DROP_LETTERS)]) -> Respo
 
 
 @router.post("/dead/{number}/replay", summary="Replay a dead letter")
-def replay_one(number: int, errand: Annotated[Errand, does(Act.REPLAY_LETTERS)]) -> Response:
+def replay_one(number: Number, errand: Annotated[Errand, does(Act.REPLAY_LETTERS)]) -> Response:
     """Put it into the outbox, once; its workflow goes on."""
 
     def act(_: str) -> Outcome:
@@ -163,13 +170,15 @@ def replay_one(number: int, errand: Annotated[Errand, does(Act.REPLAY_LETTERS)])
         told = replay_letters(errand.context.ledger, which, publish=replay_to_publish, limit=1)
         if number in told.refused:
             raise NotReplayable(told.refused[number])
+        if not told.numbers:
+            raise WrongState("dead letter", str(number), "replayed already", "replayed again")
         return 200, _told(errand.context, number, arguments=False)
 
     return errand.run(f"dead letter {number}", None, act)
 
 
 @router.post("/dead/{number}/edit", summary="Change with which arguments a dead letter is replayed")
-def edit(number: int, given: Edit, errand: Annotated[Errand, does(Act.EDIT_LETTER)]) -> Response:
+def edit(number: Number, given: Edit, errand: Annotated[Errand, does(Act.EDIT_LETTER)]) -> Response:
     """Keep what it had; the task is asked whether it takes these arguments, where it is one of this service."""
 
     def act(_: str) -> Outcome:
@@ -188,7 +197,7 @@ def edit(number: int, given: Edit, errand: Annotated[Errand, does(Act.EDIT_LETTE
 
 
 @router.post("/dead/{number}/drop", summary="Drop a dead letter")
-def drop_one(number: int, errand: Annotated[Errand, does(Act.DROP_LETTERS)]) -> Response:
+def drop_one(number: Number, errand: Annotated[Errand, does(Act.DROP_LETTERS)]) -> Response:
     """Remove it for good."""
 
     def act(_: str) -> Outcome:

@@ -24,6 +24,9 @@ HEADERS_WITHIN_SECONDS = 10.0
 """From the first byte of a connection, or of its next request, to the end of the headers."""
 READ_WITHIN_SECONDS = 30.0
 """How long a client may take nothing of an answer that waits for it."""
+REST_WITHIN_SECONDS = 5.0
+"""How long a client may go on sending a body after its request was answered; cut off at once it might lose the
+answer."""
 KEEP_ALIVE_SECONDS = 15
 END_WITHIN_SECONDS = 20
 """How long requests that are under way get when the API ends."""
@@ -41,6 +44,7 @@ class PatientProtocol(H11Protocol):
     most_connections = 768
     _headers_due: asyncio.TimerHandle | None = None
     _read_due: asyncio.TimerHandle | None = None
+    _rest_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are too many already."""
@@ -53,6 +57,8 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came; while it is part of the headers, their deadline stands."""
         super().data_received(data)
+        if not self._rest_is_coming():
+            self._rest_came()
         if self.conn.their_state is not h11.IDLE:
             self._headers_came()
         elif self._headers_due is None:
@@ -62,7 +68,17 @@ class PatientProtocol(H11Protocol):
         """End."""
         self._headers_came()
         self._was_read()
+        self._rest_came()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, once all of this one is there; what was answered before is awaited for a moment.
+
+        The first byte of a body ends uvicorn's deadline for idle connections.
+        """
+        super().on_response_complete()
+        if self._rest_is_coming() and not self.transport.is_closing():
+            self._rest_due = self.loop.call_later(REST_WITHIN_SECONDS, self.transport.close)
 
     def pause_writing(self) -> None:
         """Wait for the client to read, for some time."""
@@ -82,6 +98,14 @@ class PatientProtocol(H11Protocol):
         if self._headers_due is not None:
             self._headers_due.cancel()
             self._headers_due = None
+
+    def _rest_is_coming(self) -> bool:
+        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+
+    def _rest_came(self) -> None:
+        if self._rest_due is not None:
+            self._rest_due.cancel()
+            self._rest_due = None
 
     def _was_read(self) -> None:
         if self._read_due is not None:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer
 
 from services.core.ledger.models import LETTER_NAME_LENGTH, KeptLetter, RemovedLetters
-from shared.dead_letters import DeadLetter, Reason
+from shared.dead_letters import DeadLetter, Reason, known_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ def letter_of(row: KeptLetter) -> DeadLetter:
         task=row.task,
         queue=row.queue,
         broker=row.broker,
-        reason=Reason(row.reason),
+        reason=known_reason(row.reason),
         detail=row.detail,
         traceback=row.traceback,
         at=row.died_at.timestamp(),

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import URL, Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 
 from services.core.ledger.errors import LedgerUnavailable
@@ -20,6 +21,10 @@ from services.core.ledger.url import parse_url
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long a writer waits for another; SQLite has one writer at a time, and a transaction takes milliseconds."""
+
+CONNECTIONS_KEPT = 10
+CONNECTIONS_AT_ONCE = 45
+"""More than the API has threads, which are 40; a process opens no more than it uses at the same time."""
 
 
 def utc_now() -> datetime:
@@ -83,6 +88,8 @@ class Ledger:
                 yield session
         except OperationalError as error:
             raise LedgerUnavailable(error.orig) from error
+        except NoConnectionFree as error:
+            raise LedgerUnavailable("all connections are in use") from error
 
     def _leave_the_parents_connections(self) -> None:
         # Closing an inherited connection would end it for the parent too, so the pool is kept and never
@@ -120,10 +127,11 @@ def as_json(value: Any) -> str:
 
 
 def _engine(url: URL) -> Engine:
+    pool = {"pool_size": CONNECTIONS_KEPT, "max_overflow": CONNECTIONS_AT_ONCE - CONNECTIONS_KEPT}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, json_serializer=as_json, hide_parameters=True, pool_pre_ping=True)
+        return create_engine(url, json_serializer=as_json, hide_parameters=True, pool_pre_ping=True, **pool)
     timeout = {"timeout": BUSY_TIMEOUT_SECONDS}
-    engine = create_engine(url, json_serializer=as_json, hide_parameters=True, connect_args=timeout)
+    engine = create_engine(url, json_serializer=as_json, hide_parameters=True, connect_args=timeout, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from services.core.ledger.models import OutboxEntry
@@ -83,9 +83,9 @@ def claim_due(
     return entries
 
 
-def remove_entries(session: Session, ids: Collection[int]) -> None:
-    """Remove what was published."""
-    session.execute(delete(OutboxEntry).where(OutboxEntry.id.in_(ids)))
+def remove_entries(session: Session, claimed: Collection[OutboxEntry]) -> None:
+    """Remove what was published, as ``claim_due`` gave it; one that is not the caller's any more stays."""
+    session.execute(delete(OutboxEntry).where(_still_claimed(claimed)).execution_options(synchronize_session=False))
 
 
 def remove_of(session: Session, subject: str) -> None:
@@ -93,18 +93,24 @@ def remove_of(session: Session, subject: str) -> None:
     session.execute(delete(OutboxEntry).where(OutboxEntry.subject == subject))
 
 
-def postpone(session: Session, entry_id: int, due_at: datetime, error: str) -> None:
-    """Leave an entry for later, and note why it could not be published."""
+def postpone(session: Session, claimed: OutboxEntry, due_at: datetime, error: str) -> None:
+    """Leave an entry for later, as ``claim_due`` gave it, and note why it could not be published."""
     session.execute(
         update(OutboxEntry)
-        .where(OutboxEntry.id == entry_id)
+        .where(_still_claimed([claimed]))
         .values(due_at=due_at, error=error, tries=OutboxEntry.tries + 1)
+        .execution_options(synchronize_session=False)
     )
 
 
-def give_back(session: Session, ids: Collection[int], now: datetime) -> None:
-    """Leave to the next turn what was taken and not tried."""
-    session.execute(update(OutboxEntry).where(OutboxEntry.id.in_(ids)).values(due_at=now))
+def give_back(session: Session, claimed: Collection[OutboxEntry], now: datetime) -> None:
+    """Leave to the next turn what was taken, as ``claim_due`` gave it, and not tried."""
+    session.execute(
+        update(OutboxEntry)
+        .where(_still_claimed(claimed))
+        .values(due_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def measure_lag(session: Session) -> Lag:
@@ -114,3 +120,8 @@ def measure_lag(session: Session) -> Lag:
         select(OutboxEntry.error).where(OutboxEntry.error.is_not(None)).order_by(OutboxEntry.id).limit(1)
     )
     return Lag(entries, oldest, error)
+
+
+def _still_claimed(claimed: Collection[OutboxEntry]) -> ColumnElement[bool]:
+    """Say in SQL that a row is one that was claimed; SQLite gives the id of a removed row to the next one."""
+    return tuple_(OutboxEntry.id, OutboxEntry.due_at).in_([(entry.id, entry.due_at) for entry in claimed])

@@ -30,6 +30,8 @@ CLAIM_LASTS = timedelta(minutes=10)
 """After this time a request without an answer is taken for one whose process died; a list of a million recipients
 takes some minutes."""
 REMOVED_AT_ONCE = 100
+MAY_BE_DONE = 500
+"""From this status on nobody knows whether a request was carried out."""
 
 
 class OtherRequest(LedgerError):
@@ -85,8 +87,9 @@ def carry_out(
         ledger: The ledger.
         request: What is asked for.
         subject: The id of what it would make; that of an earlier attempt counts where there was one.
-        act: Does it.  When it raises, the request was not carried out, and may be sent again.
-        status_of: Tells the HTTP status of what it raises, for the audit.
+        act: Does it.  When it raises, the request may be sent again.  With a status of 500 or more it may have been
+            carried out all the same, as when a commit's answer is lost; so it keeps its id.
+        status_of: Tells the HTTP status of what is raised.
 
     Raises:
         OtherRequest: The idempotency key belongs to another request.
@@ -97,13 +100,13 @@ def carry_out(
         return claimed
     try:
         status, body = act(claimed.subject)
+        with ledger.writing() as session:
+            session.execute(_mine(request, claimed).values(status=status, answer=body))
+            _end_audit(session, claimed.audit_id, status, claimed.subject, ledger.clock())
     except BaseException as error:
         with suppress(LedgerUnavailable):  # what is left then is taken over after a while
             _give_up(ledger, request, claimed, status_of(error))
         raise
-    with ledger.writing() as session:
-        session.execute(_mine(request, claimed).values(status=status, answer=body))
-        _end_audit(session, claimed.audit_id, status, claimed.subject, ledger.clock())
     return Answer(status, body, claimed.subject)
 
 
@@ -162,10 +165,14 @@ def _claim(ledger: Ledger, request: Request, subject: str) -> _Claim | Answer:
 
 
 def _give_up(ledger: Ledger, request: Request, claimed: _Claim, status: int) -> None:
-    """Let the same request be sent again."""
+    """Let the same request be sent again; if it may have been carried out, with the id that it has."""
     with ledger.writing() as session:
-        session.execute(delete(IdempotentRequest).where(*_of(request), IdempotentRequest.claim == claimed.token))
-        _end_audit(session, claimed.audit_id, status, None, ledger.clock())
+        now = ledger.clock()
+        if status >= MAY_BE_DONE:
+            session.execute(_mine(request, claimed).values(claimed_at=now - CLAIM_LASTS))
+        else:
+            session.execute(delete(IdempotentRequest).where(*_of(request), IdempotentRequest.claim == claimed.token))
+        _end_audit(session, claimed.audit_id, status, None, now)
 
 
 def _audit(session: Session, caller: KeyEntry, act: str, target: str, now: datetime) -> AuditEntry:

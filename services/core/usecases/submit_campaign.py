@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from services.core.ledger.campaigns import (
     Added,
     ListSummary,
@@ -18,7 +20,7 @@ from services.core.ledger.campaigns import (
 )
 from services.core.ledger.chunks import cut_chunks
 from services.core.ledger.engine import Ledger
-from services.core.ledger.errors import CampaignSeemsRepeated
+from services.core.ledger.errors import CampaignSeemsRepeated, WrongState
 from services.core.ledger.ids import checked_campaign_id, new_id
 from services.core.ledger.outbox import Outgoing, add_entries
 from services.core.ledger.states import State
@@ -76,7 +78,7 @@ def submit_campaign(
         InvalidRecipientList: The list cannot be read; nothing was recorded.
         InvalidSubmission: The id cannot be one; nothing was recorded.
         TemplateDiffers: The id belongs to a mailing of another template; nothing was recorded.
-        WrongState: The campaign of the id was cancelled; nothing was recorded.
+        WrongState: The campaign was cancelled, before or meanwhile; nothing more was recorded.
         CampaignSeemsRepeated: There is no id, and the list was mailed this template; nothing was recorded.
         LedgerUnavailable: The database is out of reach; run it again with the same id.
     """
@@ -117,7 +119,7 @@ def _load(ledger: Ledger, campaign_id: str, recipients: RecipientList) -> Added:
     new = retried = 0
     for batch in _batches(recipients.rows()):
         with ledger.writing() as session:
-            the_campaign(session, campaign_id, lock=True)
+            _lock(session, campaign_id)
             added = add_recipients(session, campaign_id, batch)
         new, retried = new + added.new, retried + added.retried
     return Added(new, retried)
@@ -137,8 +139,15 @@ def _batches(rows: Iterator[Row | None]) -> Iterator[list[dict[str, Any]]]:
 
 def _cut(ledger: Ledger, campaign_id: str, chunk_size: int) -> int:
     with ledger.writing() as session:
-        the_campaign(session, campaign_id, lock=True)
+        _lock(session, campaign_id)
         return cut_chunks(session, campaign_id, chunk_size, most=max(1, BATCH // chunk_size))
+
+
+def _lock(session: Session, campaign_id: str) -> None:
+    # Whoever cancels it calls off what is there by then; what came later would stay pending for good.
+    campaign = the_campaign(session, campaign_id, lock=True)
+    if campaign.state is State.CANCELLED:
+        raise WrongState("campaign", campaign_id, campaign.state, "loaded")
 
 
 def _start(ledger: Ledger, campaign_id: str, publish: Callable[[str], Outgoing] | None) -> State:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from sqlalchemy.exc import IntegrityError
 
 from services.core.ledger.engine import Ledger
+from services.core.ledger.errors import LedgerUnavailable
 from services.core.ledger.ids import file_id
 from services.core.ledger.jobs import add_job, files_of
 from services.core.ledger.models import File, Job
@@ -70,7 +71,8 @@ def submit_uploads(
 ) -> SubmittedJob:
     """Move uploads to where the files of a job lie, record them as that job, and put it into the outbox.
 
-    All of it is done, or on any error nothing; done again with the same id it changes nothing.
+    All of it is done, or on any error nothing, unless the database was lost while it committed; done again with the
+    same id it changes nothing.
 
     Args:
         ledger: The ledger.
@@ -83,7 +85,7 @@ def submit_uploads(
     Raises:
         InvalidSubmission: ``notify`` is no address.
         OSError: The storage cannot be written.
-        LedgerUnavailable: The database is out of reach.
+        LedgerUnavailable: The database is out of reach; whether the job was accepted is told by doing it again.
     """
     check_address(notify)
     with ledger.reading() as session:
@@ -100,9 +102,19 @@ def submit_uploads(
     except IntegrityError:  # another process has taken over, and made this job of these files
         raise
     except BaseException:
-        shutil.rmtree(storage.path(JobFolder(job_id).root), ignore_errors=True)
+        if _is_unknown(ledger, job_id):
+            shutil.rmtree(storage.path(JobFolder(job_id).root), ignore_errors=True)
         raise
     return submitted
+
+
+def _is_unknown(ledger: Ledger, job_id: str) -> bool:
+    """Tell whether a job is surely not in the ledger: a commit whose answer was lost may have put it there."""
+    try:
+        with ledger.reading() as session:
+            return session.get(Job, job_id) is None
+    except LedgerUnavailable:
+        return False
 
 
 def _move(storage: Storage, job_id: str, position: int, upload: Upload) -> File:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from services.core.ledger.engine import open_ledger
 from services.core.ledger.errors import UnknownId, WrongState
 from services.core.ledger.outbox import Outgoing
 from services.core.ledger.states import State
+from services.core.usecases import submit_campaign as submitting
 from services.core.usecases.acting import (
     CLAIM_LASTS,
     KEPT_FOR,
@@ -198,3 +201,29 @@ def test_cancelling_calls_off_what_is_not_under_way(ledger, campaign):
     clean_ledger(ledger, timedelta(days=365))
     with pytest.raises(UnknownId):
         campaign_overview(ledger, campaign)
+
+
+@pytest.mark.parametrize("step", ["_load", "_cut"])
+def test_a_campaign_cancelled_while_it_is_loaded_leaves_nobody_pending(ledger, tmp_path, monkeypatch, step):
+    monkeypatch.setattr(submitting, "BATCH", 2)
+    path = tmp_path / "list.csv"
+    path.write_text("email\n" + "".join(f"r{number}@example.org\n" for number in range(6)))
+    name = "add_recipients" if step == "_load" else "cut_chunks"
+    ordinary = getattr(submitting, name)
+    cancelling = Thread(target=cancel_campaign, args=(ledger, "spring"))
+
+    def cancel(_) -> None:
+        cancelling.start()
+        cancelling.join(60)
+
+    def cancelled_after(session, *given, **options):
+        if cancelling.ident is None:
+            event.listen(session, "after_commit", cancel, once=True)
+        return ordinary(session, *given, **options)
+
+    monkeypatch.setattr(submitting, name, cancelled_after)
+    with pytest.raises(WrongState, match="is cancelled and can't be loaded"):
+        submit_campaign(ledger, path, "newsletter", "spring", chunk_size=2)
+    counts = campaign_overview(ledger, "spring").counts
+    assert counts[State.PENDING] == 0
+    assert counts[State.CANCELLED] == (2 if step == "_load" else 6)

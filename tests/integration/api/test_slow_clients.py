@@ -193,3 +193,26 @@ def test_it_ends_when_it_is_told_to_and_finishes_what_is_under_way(tmp_path):
         assert told["id"].startswith("job-")
         assert api.process.wait(40) == 0
         assert not (api.home / "run" / "api.json").exists()
+
+
+def test_who_was_answered_and_sends_its_body_byte_by_byte_is_let_go_of(api):
+    with connect(api) as connection:
+        connection.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n\r\n")
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 401"), answer
+        connection.sendall(b"{")
+        while connection.recv(65536):  # until it is closed
+            pass
+
+
+def test_who_sends_the_rest_of_its_body_after_the_answer_may_ask_again(api):
+    with connect(api) as connection:
+        for _ in range(2):
+            connection.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: api\r\nContent-Length: 10\r\n\r\n")
+            received = b""
+            while b"not-known" not in received:
+                piece = connection.recv(65536)
+                assert piece, received
+                received += piece
+            assert received.startswith(b"HTTP/1.1 401"), received
+            connection.sendall(b" " * 10)

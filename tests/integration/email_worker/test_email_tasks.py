@@ -111,6 +111,12 @@ def test_callers_get_outcomes_and_final_errors(client, start_worker, relay_serve
         send(client, MAIL).get(timeout=30)
 
 
+def test_where_there_is_nobody_to_tell_no_mail_is_sent_and_nothing_fails(client, start_worker, relay_server):
+    start_worker()
+    assert send(client, None).get(timeout=30) is None
+    assert relay_server.kept == []
+
+
 def answers(url: str) -> dict[str, float]:
     """How often the children of a worker got an answer of each class."""
     return {

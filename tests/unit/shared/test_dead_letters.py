@@ -79,8 +79,38 @@ def test_a_letter_of_a_later_release_is_read_without_what_is_new_in_it():
     assert DeadLetter.loads(earlier) == replace(letter, traceback=None)
 
 
+def test_a_reason_of_a_later_release_is_told_and_the_letter_keeps_its_fields():
+    letter = DeadLetter(id="1", task="t", queue="q", reason=Reason.FAILED, detail="why", headers={"id": "1"}, body=b"x")
+    later = json.dumps({**json.loads(letter.dumps()), "reason": "too late"})
+    assert DeadLetter.loads(later) == replace(letter, detail="too late: why")
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize("levels", [101, 900, 100_000])
+def test_what_is_nested_too_deeply_to_be_written_again_is_none(levels):
+    letter = DeadLetter(id="1", queue="q", reason=Reason.FAILED, detail="why", headers={}, body=b"x")
+    kept = letter.dumps().replace(b'"headers": {}', f'"headers": {{"deep": {nested(levels)}}}'.encode())
+    found = DeadLetter.loads(kept)
+    assert (found.reason, found.body) == (Reason.UNDECODABLE, kept)
+    assert DeadLetter.loads(found.dumps()) == found
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"id": 7}, {"queue": None}, {"headers": [1]}, {"at": "noon"}, {"at": 1e300}, {"detail": {}}, {"body": 1}]
+    "wrong",
+    [
+        {"id": 7},
+        {"reason": 7},
+        {"reason": ["failed"]},
+        {"queue": None},
+        {"headers": [1]},
+        {"at": "noon"},
+        {"at": 1e300},
+        {"detail": {}},
+        {"body": 1},
+    ],
 )
 def test_a_letter_with_a_field_of_another_kind_is_none(wrong):
     letter = DeadLetter(id="1", queue="q", reason=Reason.FAILED, detail="why", body=b"x")
@@ -92,6 +122,8 @@ def test_two_letters_of_one_message_have_one_digest_and_a_replay_has_another():
     headers = {"id": "1", "published_at": 1.0, "raw": b"\xff"}
     letter = DeadLetter(id="1", queue="q", broker="b", reason=Reason.FAILED, detail="why", headers=headers, body=b"x")
     assert replace(letter, at=5.0, traceback="other").digest == letter.digest == DeadLetter.loads(letter.dumps()).digest
+    died_again = {**headers, "x-delivery-count": 3, "x-death": [{"reason": "expired"}]}
+    assert replace(letter, reason=Reason.POISON, headers=died_again).digest == letter.digest
     assert replace(letter, headers={**headers, "published_at": 2.0}).digest != letter.digest
     assert replace(letter, id=None, at=5.0).digest != replace(letter, id=None, at=6.0).digest
 

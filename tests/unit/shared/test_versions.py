@@ -38,6 +38,23 @@ def test_every_task_of_a_canvas_is_marked_and_an_earlier_mark_stays():
     assert version(inner.body) == version(inner.body.options["link_error"][0]) == 3
 
 
+def test_a_signature_of_an_older_release_may_have_another_number_of_arguments():
+    with fleet(message_version=2) as app, recording(app) as recorded:
+
+        @app.task(shared=False, name="two")
+        def two(first, second):
+            """The body of a task, which took one argument in the first version."""
+
+        older, today = two.s(1), two.s(1)
+        mark(older, 1)
+        mark(today, 2)
+        older.apply_async()
+        for wrong in (today, two.s(1)):
+            with pytest.raises(TypeError, match="second"):
+                wrong.apply_async()
+    assert [message.headers[VERSION_HEADER] for message in recorded] == [1]
+
+
 def test_each_message_bears_the_version_of_its_fleet():
     with fleet(message_version=7) as app, recording(app) as recorded:
         app.send_task("try.parked_batch")
