@@ -31,7 +31,7 @@ status: venv ## Show what runs
 	@$(BIN)/yard status
 
 test: $(STAMP)-dev servers ## Run all tests, against real brokers, three at a time: they wait more than they compute
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"
@@ -48,7 +48,7 @@ guide-table: $(STAMP)-dev servers ## Run the tests of every concept, going on wh
 	 $(BIN)/python -m pytest $(CONCEPTS) --write-guide-table --quiet --quiet
 
 test-faults: $(STAMP)-dev servers ## Kill, freeze and cut off workers and servers; send them rubbish
-	@$(BIN)/python -m pytest tests/faults --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest tests/faults --numprocesses 3 --dist loadfile
 
 test-containers: $(STAMP)-dev ## Run the fleet of compose.yaml through its tests, and print how long that took
 	@$(BIN)/python -m pytest tests/containers --durations=5
