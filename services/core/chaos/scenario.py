@@ -27,7 +27,7 @@ from shared.queues import QUEUES, Pool
 from shared.storage import Storage
 from shared.transports.claims import DEAD
 
-HELPERS = ("beat", "relay", "observer")
+HELPERS = ("beat", "relay", "observer", "recorder", "api")
 NO_DATABASE = "The ledger is SQLite, a file: there is no database process to kill."
 
 TARGETS = Targets(

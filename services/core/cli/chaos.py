@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from services.core.chaos.scenario import TARGETS, play
 from services.core.chaos.stock_scenario import TARGETS as STOCK_TARGETS
 from services.core.chaos.stock_scenario import play_stock
 from services.core.cli import exit_codes
-from services.core.local.state import STATE_FILE, is_locked
+from services.core.local.state import clear_home
 from shared.errors import ConfigurationError, did_you_mean
 from shared.settings import load_settings
 
@@ -43,7 +42,7 @@ def run_chaos(
     run = Run(scenario=chosen, amounts=Amounts.of(chosen, **work), seed=seed, seconds=minutes * 60)
     _refuse_elsewhere()
     home = home.resolve()
-    _empty(home)
+    clear_home(home)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     tell = _silent if as_json else typer.echo
     for fault in faults_of(run, STOCK_TARGETS if stock else TARGETS):
@@ -67,15 +66,6 @@ def _refuse_elsewhere() -> None:
     for name in ("database_url", "storage_root", "run_dir"):
         if getattr(settings, name) is not None:
             raise ConfigurationError(f"YARD_{name.upper()} is set: chaos runs on what it makes itself. Unset it.")
-
-
-def _empty(home: Path) -> None:
-    if home.exists() and any(home.iterdir()):
-        if not (home / STATE_FILE).exists():
-            raise ConfigurationError(f"{home} holds something that no fleet wrote; choose another folder with --home.")
-        if is_locked(home):
-            raise ConfigurationError(f"A fleet runs in {home}; end it first.")
-        shutil.rmtree(home)
 
 
 def _silent(_: str) -> None:

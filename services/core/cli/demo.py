@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from services.core.cli.demo_report import print_report
 from services.core.cli.telling import tell_phase
 from services.core.local.fleet import LocalFleet
 from services.core.local.plan import YARD, switchyard_plan
-from services.core.local.state import STATE_FILE, is_locked
+from services.core.local.state import clear_home
 from shared.errors import ConfigurationError, FleetError
 from shared.settings import child_environment
 
@@ -45,7 +44,7 @@ def run_demo(home: Path) -> int:
     home = home.resolve()
     _say("1. Example files")
     _make_examples()
-    _empty(home)
+    clear_home(home)
     _say(f"2. A fleet of its own, below {home}")
     with LocalFleet(home, switchyard_plan, progress=tell_phase) as fleet:
         _say("3. A campaign to 500 recipients, in the background")
@@ -72,15 +71,6 @@ def _make_examples() -> None:
         typer.echo(f"  made already, in {FILES}")
         return
     subprocess.run([sys.executable, "-m", "examples.make_files", str(FILES)], cwd=ROOT, check=True)  # noqa: S603
-
-
-def _empty(home: Path) -> None:
-    if home.exists() and any(home.iterdir()):
-        if not (home / STATE_FILE).exists():
-            raise ConfigurationError(f"{home} holds something that no fleet wrote; choose another folder with --home.")
-        if is_locked(home):
-            raise ConfigurationError(f"A fleet runs in {home}; end it first.")
-        shutil.rmtree(home)
 
 
 def _yard(home: Path, *arguments: str) -> None:

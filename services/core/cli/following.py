@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 
 import typer
 
 from services.core.cli import exit_codes
 from services.core.cli.outcome import print_outcome
-from services.core.cli.progress import Show, Step, shown, silent
+from services.core.cli.progress import Show, Step, shown, silent, watch
 from services.core.cli.task_progress import under_way_in
 from services.core.ledger.engine import Ledger
 from services.core.ledger.states import State
 from services.core.usecases.overview import Overview, overview
 
-ASK_EVERY_SECONDS = 0.2
 LISTED = 1_000
 """Files or recipients that are printed; ``--all`` prints every one."""
 
@@ -65,19 +63,13 @@ def exit_code(view: Overview) -> int:
 
 
 def _watch(ledger: Ledger, wanted: str, timeout: float | None, show: Show) -> bool:
-    deadline = time.monotonic() + timeout if timeout is not None else None
-    try:
-        while True:
-            view = overview(ledger, wanted, limit=0)
-            under_way = state_of(view) in UNDER_WAY
-            show(_step(view, under_way_in(ledger, view.id) if view.kind == "job" and under_way else ""))
-            if not under_way:
-                return True
-            if deadline is not None and time.monotonic() > deadline:
-                return False
-            time.sleep(ASK_EVERY_SECONDS)
-    finally:
-        getattr(show, "close", lambda: None)()
+    def look() -> tuple[Step, bool]:
+        view = overview(ledger, wanted, limit=0)
+        under_way = state_of(view) in UNDER_WAY
+        step = _step(view, under_way_in(ledger, view.id) if view.kind == "job" and under_way else "")
+        return step, not under_way
+
+    return watch(look, timeout, show)
 
 
 def _step(view: Overview, under_way: str) -> Step:

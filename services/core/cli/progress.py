@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+ASK_EVERY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,31 @@ class Step:
 
 
 Show = Callable[[Step], None]
+
+
+def watch(look: Callable[[], tuple[Step, bool]], timeout: float | None, show: Show) -> bool:
+    """Show how far something is until it has ended.
+
+    Args:
+        look: Says how far it is now, and whether it has ended.
+        timeout: Seconds to watch it; without limit when ``None``.
+        show: Takes each step, and is closed at the end.
+
+    Returns:
+        Whether it has ended.
+    """
+    deadline = time.monotonic() + timeout if timeout is not None else None
+    try:
+        while True:
+            step, ended = look()
+            show(step)
+            if ended:
+                return True
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            time.sleep(ASK_EVERY_SECONDS)
+    finally:
+        getattr(show, "close", lambda: None)()
 
 
 def silent(_: Step) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,14 +15,13 @@ from celery.exceptions import BackendGetMetaError
 
 from services.core.app import app
 from services.core.cli import exit_codes
-from services.core.cli.progress import Show, Step, shown, silent
+from services.core.cli.progress import Show, Step, shown, silent, watch
 from services.core.cli.tables import print_table
 from services.core.ledger.engine import Ledger
 from services.core.ledger.states import State
 from services.core.usecases.list_entries import list_files
 from shared.errors import ResultStoreOutOfReach
 
-ASK_EVERY_SECONDS = 0.2
 LOOKED_AT = 8
 """How many of the waiting files of a job are asked about: no more run at once on one machine."""
 SHOWN = 2
@@ -124,18 +122,11 @@ def under_way_in(ledger: Ledger, job_id: str) -> str:
 
 
 def _watch(task_id: str, timeout: float | None, show: Show) -> bool:
-    deadline = time.monotonic() + timeout if timeout is not None else None
-    try:
-        while True:
-            view = view_of(task_id)
-            show(Step(view.id, view.state, *view.progress, view.stage))
-            if view.state in states.READY_STATES:
-                return True
-            if deadline is not None and time.monotonic() > deadline:
-                return False
-            time.sleep(ASK_EVERY_SECONDS)
-    finally:
-        getattr(show, "close", lambda: None)()
+    def look() -> tuple[Step, bool]:
+        view = view_of(task_id)
+        return Step(view.id, view.state, *view.progress, view.stage), view.state in states.READY_STATES
+
+    return watch(look, timeout, show)
 
 
 def _is_uuid(text: str) -> bool:

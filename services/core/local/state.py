@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from services.core.local.errors import FleetAlreadyRunning
 from services.core.local.private_files import write_private
 from services.core.local.processes import is_alive
 from services.core.local.waiting import wait_until
+from shared.errors import ConfigurationError
 
 STATE_FILE = "fleet.json"
 LOCK_FILE = "fleet.lock"
@@ -153,3 +155,18 @@ def end_leftovers(home: Path) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(leftovers, timeout=10)
+
+
+def clear_home(home: Path) -> None:
+    """Remove a folder that a fleet wrote, if there is one and the fleet has ended.
+
+    Raises:
+        ConfigurationError: Something else is in it, or its fleet runs; nothing was removed.
+    """
+    if not home.exists() or not any(home.iterdir()):
+        return
+    if not (home / STATE_FILE).exists():
+        raise ConfigurationError(f"{home} holds something that no fleet wrote; choose another folder with --home.")
+    if is_locked(home):
+        raise ConfigurationError(f"A fleet runs in {home}; end it first.")
+    shutil.rmtree(home)

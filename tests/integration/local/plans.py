@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from services.core.local.specs import Plan, ProcessSpec, logged, serves_metrics
@@ -37,6 +38,19 @@ while True:
 def quiet(_settings: FleetSettings) -> Plan:
     """A process that sleeps."""
     return Plan(processes=(SLEEPER,))
+
+
+class Interrupting:
+    """Gets an interrupt while Python finalizes it, and Python swallows what is raised there."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def interrupted_in_a_finalizer(settings: FleetSettings) -> Plan:
+    """A process that sleeps, in a fleet that is interrupted while it starts."""
+    Interrupting()
+    return quiet(settings)
 
 
 def busy(_settings: FleetSettings) -> Plan:

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -137,9 +137,8 @@ def test_there_is_nothing_to_stop_where_no_fleet_ever_was(tmp_path):
     assert not stop_detached(tmp_path / "nowhere")
 
 
-def test_an_interrupt_that_python_swallowed_is_remembered():
-    """As it swallows what is raised in a finalizer."""
-    interrupt = supervisor.Interrupt()
-    with suppress(KeyboardInterrupt):
-        interrupt(signal.SIGINT, None)
-    assert interrupt.came
+def test_an_interrupt_that_python_swallows_ends_the_fleet_all_the_same(tmp_path):
+    with supervised(tmp_path, plans.interrupted_in_a_finalizer) as process:
+        assert process.wait(60) == 0
+    assert not processes_of(tmp_path)
+    assert phase_of(tmp_path) is Phase.STOPPED

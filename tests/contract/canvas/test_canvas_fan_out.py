@@ -6,28 +6,11 @@ import pytest
 from celery import chain, chord, group
 
 from shared.canvas import chunks, map, scatter, starmap  # noqa: A004
-from tests.fixtures.canvas import canvas_workers, dealing_from, ends_as, result_of
+from tests.fixtures.canvas import dealing_from, ends_as, result_of
 from tests.fleet.canvas_tasks import BROKERS, app
 
 maps = pytest.mark.concept("map, starmap")
 scattering = pytest.mark.concept("scatter")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers(brokers, tmp_path_factory):
-    with canvas_workers(tmp_path_factory.mktemp("workers")):
-        yield
-
-
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of what is built first; what is built next is on the next broker."""
-    return request.param
-
-
-@pytest.fixture
-def deal(target):
-    return dealing_from(target)
 
 
 @maps

@@ -24,12 +24,6 @@ def workers(brokers, tmp_path_factory):
         yield
 
 
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of the first task."""
-    return request.param
-
-
 @pytest.fixture(params=POOLS)
 def pool(request):
     """The pool of the first task's worker."""

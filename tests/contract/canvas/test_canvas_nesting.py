@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from celery import chain, chord, group
 
-from tests.fixtures.canvas import Deal, canvas_workers, dealing_from, result_of
+from tests.fixtures.canvas import Deal, dealing_from, result_of
 from tests.fleet.canvas_tasks import BROKERS, app, queue_of
 from tests.fleet.canvas_trees import CONTENTS, EMPTY, PLACES, body, canvas, result
 
@@ -22,18 +22,6 @@ DEEPER = [
 ]
 """All of that in every place again."""
 MIXES = list(product(BROKERS, repeat=3))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers(brokers, tmp_path_factory):
-    with canvas_workers(tmp_path_factory.mktemp("workers")):
-        yield
-
-
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of the first task; each other one is on the broker that comes next."""
-    return request.param
 
 
 @pytest.mark.parametrize("tree", [pytest.param(tree, id=f"{place.__name__}-{name}") for place, name, tree in INNER])

@@ -5,28 +5,11 @@ from __future__ import annotations
 import pytest
 from celery import chain, chord, group
 
-from tests.fixtures.canvas import Deal, canvas_workers, dealing_from, result_of
+from tests.fixtures.canvas import Deal, result_of
 from tests.fleet.canvas_tasks import BROKERS, queue_of
 
 nested = pytest.mark.concept("chain, group, chord, nested")
 retries = pytest.mark.concept("retry")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers(brokers, tmp_path_factory):
-    with canvas_workers(tmp_path_factory.mktemp("workers")):
-        yield
-
-
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of what is built first; what is built next is on the next broker."""
-    return request.param
-
-
-@pytest.fixture
-def deal(target):
-    return dealing_from(target)
 
 
 def inner(kind: str, deal: Deal, value: str):

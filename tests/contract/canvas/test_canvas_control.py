@@ -10,7 +10,7 @@ from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
 
 from shared.queues import Pool
-from tests.fixtures.canvas import EACH_BROKER, TIMEOUT, Deal, canvas_workers, dealing_from, ends_as, result_of
+from tests.fixtures.canvas import EACH_BROKER, TIMEOUT, Deal, canvas_workers, ends_as, result_of
 from tests.fleet.canvas_tasks import BROKERS, app, noted, queue_of
 from tests.fleet.inspection import wait_for
 
@@ -20,23 +20,6 @@ control = pytest.mark.concept("remote control")
 
 SECONDS = 1.0
 """How long what is delayed waits."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers(brokers, tmp_path_factory):
-    with canvas_workers(tmp_path_factory.mktemp("workers")):
-        yield
-
-
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of what is built first; what is built next is on the next broker."""
-    return request.param
-
-
-@pytest.fixture
-def deal(target):
-    return dealing_from(target)
 
 
 # Revoked ------------------------------------------------------------------------------------------------------------

@@ -6,27 +6,9 @@ import pytest
 from celery import chain, chord, group
 from celery.exceptions import ChordError
 
-from tests.fixtures.canvas import canvas_workers, dealing_from, ends_as, result_of
-from tests.fleet.canvas_tasks import BROKERS
+from tests.fixtures.canvas import ends_as, result_of
 
 pytestmark = pytest.mark.concept("callbacks")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers(brokers, tmp_path_factory):
-    with canvas_workers(tmp_path_factory.mktemp("workers")):
-        yield
-
-
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of what is built first; what is built next is on the next broker."""
-    return request.param
-
-
-@pytest.fixture
-def deal(target):
-    return dealing_from(target)
 
 
 def fails(sent, error=ValueError):

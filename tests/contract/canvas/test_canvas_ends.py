@@ -9,19 +9,13 @@ from celery.exceptions import ChordError, CPendingDeprecationWarning
 
 from shared.chords.listing import open_chords
 from shared.chords.scripts import CHORDS
-from tests.fixtures.canvas import canvas_workers, dealing_from, ends_as, result_of
-from tests.fleet.canvas_tasks import BROKERS, app, parked_on
+from tests.fixtures.canvas import ends_as, result_of
+from tests.fleet.canvas_tasks import app, parked_on
 from tests.fleet.inspection import wait_for
 
 pytestmark = pytest.mark.concept("chain, group, chord, nested")
 
 LATE_SECONDS = 600
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers(brokers, tmp_path_factory):
-    with canvas_workers(tmp_path_factory.mktemp("workers")):
-        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,17 +26,6 @@ def earlier(brokers):
 
 def begun():
     return set(app.state.client.zrange(CHORDS, 0, -1))
-
-
-@pytest.fixture(params=BROKERS)
-def target(request):
-    """The broker of what is built first; what is built next is on the next broker."""
-    return request.param
-
-
-@pytest.fixture
-def deal(target):
-    return dealing_from(target)
 
 
 def late(deal):
