@@ -31,7 +31,7 @@ status: venv ## Show what runs
 	@$(BIN)/yard status
 
 test: $(STAMP)-dev servers ## Run all tests, against real brokers, three at a time: they wait more than they compute
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"
@@ -87,7 +87,7 @@ brokers:
 	@deploy/local/get-brokers
 
 servers:
-	@deploy/local/get-servers redis rabbitmq postgresql memcached prometheus
+	@deploy/local/get-servers redis rabbitmq postgresql memcached prometheus chromium
 
 $(STAMP)-%: requirements/%.txt pyproject.toml
 	@deploy/local/make-venv $(PYTHON) $(VENV) $<

@@ -77,6 +77,20 @@ appointment may fetch a token, how many seconds late those in the line must be f
 appointment was, nothing without one.
 Returns how many seconds from now the appointment is, 0 for one who may start now, and when that is."""
 
+TAKE_NOW = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local next = math.max(tonumber(redis.call('HGET', KEYS[1], 'next') or 0), now)
+local wait = next - (burst - 1) * interval - now
+if wait > 0 then return tostring(wait) end
+redis.call('HSET', KEYS[1], 'next', next + interval)
+redis.call('PEXPIRE', KEYS[1], math.ceil((next + interval - now) * 1000))
+return '0'
+"""
+"""KEYS: the limit.  ARGV: seconds between two tokens, how many the bucket holds.
+Takes a token if there is one, and returns how many seconds from now there will be one: 0 when it was taken."""
+
 
 class Limit(NamedTuple):
     """How often a task may start in the whole fleet."""
@@ -104,7 +118,7 @@ class Turn(NamedTuple):
 
 
 class Limits:
-    """The limits of a fleet.  ``take`` may raise ``redis.RedisError``."""
+    """The limits of a fleet.  Every method may raise ``redis.RedisError``."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -121,6 +135,19 @@ class Limits:
         values = [limit.interval, limit.burst, EARLY_SECONDS, LATE_SECONDS, came_back]
         wait, at = self._state.client.register_script(TAKE)(keys=[key], args=values)
         return Turn(float(wait), float(at))
+
+    def take_now(self, key: str, limit: Limit) -> float:
+        """Take a token if there is one, without an appointment otherwise: for those who come back when they like.
+
+        Args:
+            key: Where the limit is kept; nothing else may be kept there.
+            limit: The limit.
+
+        Returns:
+            0, or in how many seconds there will be a token.
+        """
+        wait: Any = self._state.client.register_script(TAKE_NOW)(keys=[key], args=[limit.interval, limit.burst])
+        return float(wait)
 
 
 def key_of(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from shared.celery_app import FleetCelery
 from shared.control import CONNECT_WITHIN_SECONDS
 
 TRY_AGAIN_SECONDS = 1.0
+HEARTBEAT_EVERY_SECONDS = 1.0
+"""How often a connection is asked whether a heartbeat is due."""
 
 
 class FleetEvent(NamedTuple):
@@ -106,14 +108,29 @@ class Listening:
             self._receivers[broker.alias] = receiver
             receiver.should_stop = self._ended.is_set()
             receiver.connect_max_retries = 1  # it has a connection of its own, and would try in silence for ever
-            receiver.on_consume_ready = self._told_of(broker, receiver.on_consume_ready)
+            receiver.on_consume_ready = self._told_of(broker, receiver)
             receiver.capture()
 
-    def _told_of(self, broker: Broker, ready: Callable[..., None]) -> Callable[..., None]:
+    def _told_of(self, broker: Broker, receiver: Any) -> Callable[..., None]:
         """Tell that a broker is heard once its queue is there, and not when there is a connection."""
+        ready = receiver.on_consume_ready
 
-        def ready_and_found(*args: Any, **options: Any) -> None:
-            ready(*args, **options)
+        def ready_and_found(connection: Any, *args: Any, **options: Any) -> None:
+            # kombu sends heartbeats while nothing arrives, so none where events never pause.
+            receiver.on_iteration = _at_most_each(HEARTBEAT_EVERY_SECONDS, connection.heartbeat_check)
+            ready(connection, *args, **options)
             self._news.put(Found(broker.alias))
 
         return ready_and_found
+
+
+def _at_most_each(seconds: float, act: Callable[[], Any]) -> Callable[[], None]:
+    last = monotonic()
+
+    def act_if_due() -> None:
+        nonlocal last
+        if monotonic() - last >= seconds:
+            last = monotonic()
+            act()
+
+    return act_if_due

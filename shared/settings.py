@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.bounds import DELAYED_TASKS, MESSAGE_BYTES
@@ -26,6 +27,14 @@ FLEET_ENV_FILE = "fleet.env"
 MOST_MESSAGE_BYTES = 16 * 1024 * 1024
 """What RabbitMQ 4 takes unless it is told otherwise; https://www.rabbitmq.com/docs/configure (max_message_size)."""
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _networks(given: str) -> str:
+    """Check a list of addresses and networks with commas, and write them as networks."""
+    try:
+        return ",".join(str(ip_network(part.strip())) for part in given.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("Write addresses or networks, such as 10.0.0.0/8, with commas between them") from None
 
 
 class FleetSettings(BaseSettings):
@@ -106,7 +115,9 @@ class FleetSettings(BaseSettings):
     api_upload_max_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024 * 1024
     """The largest upload of files, or list of recipients."""
     api_requests_per_second: Annotated[float, Field(gt=0)] = 20.0
-    """How often a key may ask in the long run, of each process of the API; bursts of ten seconds are allowed."""
+    """How often a key may ask in the long run, of all processes of the API; bursts of ten seconds are allowed."""
+    api_forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] | None = None
+    """Proxies before the API that tell the client's address and scheme: addresses and networks, with commas."""
 
     log_format: Literal["auto", "json", "text"] = "auto"
     """Form of log lines; ``auto`` is text on a terminal and JSON elsewhere."""

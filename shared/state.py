@@ -23,10 +23,12 @@ class State:
 
     Args:
         url: ``redis://…``, or a function that returns it when it is first needed; ``None`` for a fleet without one.
+        answer_within: Seconds after which a command fails.
     """
 
-    def __init__(self, url: StateUrl | None) -> None:
+    def __init__(self, url: StateUrl | None, answer_within: float = ANSWER_WITHIN_SECONDS) -> None:
         self._url = url
+        self._answer_within = answer_within
         self._client: redis.Redis | None = None
         self._pid = 0
 
@@ -47,9 +49,9 @@ class State:
             self._pid = os.getpid()
         return self._client
 
-    def apart(self) -> State:
-        """Return the same database with a client of its own, for a thread that shares no sockets."""
-        return State(self._url)
+    def apart(self, answer_within: float = ANSWER_WITHIN_SECONDS) -> State:
+        """Return the same database with a client of its own: for a thread that shares no sockets, or has less time."""
+        return State(self._url, answer_within)
 
     def close(self) -> None:
         """Close the connections of this process; new ones are opened when the database is used again."""
@@ -63,9 +65,9 @@ class State:
         pool = redis.BlockingConnectionPool.from_url(  # in which any number of greenlets take turns
             url.get_secret_value(),
             max_connections=MOST_CONNECTIONS,
-            timeout=ANSWER_WITHIN_SECONDS,
-            socket_timeout=ANSWER_WITHIN_SECONDS,
-            socket_connect_timeout=ANSWER_WITHIN_SECONDS,
+            timeout=self._answer_within,
+            socket_timeout=self._answer_within,
+            socket_connect_timeout=self._answer_within,
             socket_keepalive=True,
         )
         return redis.Redis.from_pool(pool)

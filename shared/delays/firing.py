@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from shared.pauses import Pause, PauseTable
+from shared.pauses import PauseTable
 from shared.state import State
 
 KEY = "fleet.beat."
@@ -131,11 +131,7 @@ class RunsTable:
         pipeline.hgetall(self.key)
         pipeline.hgetall(f"{self.key}.skipped")
         kept, skipped = pipeline.execute()
-        paused = self.pauses.paused()
-        return {
-            name.decode(): _known(Runs.decode(runs), skipped.get(name, b""), paused.get(name.decode()))
-            for name, runs in kept.items()
-        }
+        return {name.decode(): _known(Runs.decode(runs), skipped.get(name, b"")) for name, runs in kept.items()}
 
 
 class KnownRuns(NamedTuple):
@@ -145,11 +141,10 @@ class KnownRuns(NamedTuple):
     """What its next time is counted from; those that were left out are among them."""
     fired: datetime | None
     """When it was fired last; ``None`` when never."""
-    paused: Pause | None
 
 
-def _known(runs: Runs, skipped: bytes, paused: Pause | None) -> KnownRuns:
+def _known(runs: Runs, skipped: bytes) -> KnownRuns:
     number, _, fired = skipped.decode().partition(" ")
     if number == str(runs.number):
-        return KnownRuns(runs, datetime.fromisoformat(fired) if fired else None, paused)
-    return KnownRuns(runs, runs.last if runs.number else None, paused)
+        return KnownRuns(runs, datetime.fromisoformat(fired) if fired else None)
+    return KnownRuns(runs, runs.last if runs.number else None)

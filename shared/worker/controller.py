@@ -18,6 +18,7 @@ from shared.logs.setting_up import read_by_programs
 from shared.queues import AFTER_GRACE_SECONDS, Pool, QueueSpec, worker_setup
 from shared.threads import wait_for_threads
 from shared.usage_errors import as_usage_error
+from shared.worker.memory import memory_of
 from shared.worker.stopping import GracePeriod, install_signal_handlers
 from shared.worker.suspects import Isolation
 from shared.worker.time_limits import fleet_pool, holds
@@ -74,6 +75,11 @@ class FleetWorker(Worker):
         """Free the slot of a task that did not start."""
         if self.pool.uses_semaphore and self.semaphore is not None:
             self._quick_release()
+
+    def stats(self) -> dict[str, Any]:
+        """Tell what ``inspect stats`` shows: Celery's, and how much memory the worker has with its pool."""
+        told: dict[str, Any] = super().stats()
+        return {**told, "memory_kib": memory_of(told)}
 
     def emit_banner(self) -> None:
         """Show a person what this worker is made of; where programs read the log, it would be no line of it."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from celery import Celery
 from kombu import Exchange, Queue
 from pydantic import SecretStr
 
@@ -71,7 +72,7 @@ def fleet(setup: ChordSetup) -> FleetCelery:
     return app
 
 
-def add_tasks(app: FleetCelery, setup: ChordSetup) -> None:
+def add_tasks(app: Celery, setup: ChordSetup) -> None:
     """Give a worker's app its tasks; it has none of the name ``UNKNOWN``."""
 
     @app.task(name=WORK, shared=False)
@@ -95,9 +96,9 @@ def add_tasks(app: FleetCelery, setup: ChordSetup) -> None:
 
 
 def dispatch_of(task: Any) -> str:
-    """Return the dispatch that the message of a running task is of."""
+    """Return the dispatch that the message of a running task is of; stock Celery has none, and its tag is the same."""
     header = getattr(task.request, HEADER, None) or {}
-    return str(header.get("dispatch"))
+    return str(header.get("dispatch") or task.request.properties.get("delivery_tag"))
 
 
 def load_setup() -> ChordSetup:

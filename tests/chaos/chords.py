@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, defaultdict
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from celery import chain, chord
+from celery.exceptions import TimeoutError as ResultTimeout
 
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from services.core.local.private_files import private_folder
@@ -35,10 +37,10 @@ from tests.chaos.chord_fleet import (
 )
 from tests.chaos.records import STARTED, Records
 from tests.chaos.report import Report, percentile
+from tests.chaos.stock_chords import with_best_settings, with_defaults
 from tests.chaos.worker_kills import Tell
 from tests.chaos.workers import Crew
 
-APP = "tests.chaos.chord_fleet"
 KINDS = (
     *("fine",) * 10,
     *("failing", "expired", "revoked", "unknown", "nested", "expired chain", "revoked chain", "lost"),
@@ -48,6 +50,8 @@ LATE_SECONDS = 3600
 """The countdown of a member that is revoked before it is over."""
 BACKLOG = 12
 """Chords that are open at any time, beside those that wait for their deadline, so that a kill finds work."""
+RECENT = 5 * BACKLOG
+"""Among so many of the latest it is counted which are open: those that never end are not waited for."""
 TAKEN_OVER = "nobody has ended it; done now"
 """What the watch of a worker says of such a chord."""
 STUCK_SECONDS = 60.0
@@ -76,13 +80,46 @@ class End(NamedTuple):
     at: float
 
 
-class Chords:
-    """One run of the scenario."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who has to end the chords, and which."""
 
-    def __init__(self, setup: ChordSetup, logs: Path, amount: Amount, tell: Tell = lambda _: None) -> None:
-        self._amount, self._tell = amount, tell
-        self._app = fleet(setup)
-        self._crew, self._logs = Crew(APP, setup, logs), logs
+    name: str
+    app: str
+    """What ``celery -A`` takes."""
+    make: Callable[[ChordSetup], Any]
+    kinds: Sequence[str] = ("fine",)
+    """In turn."""
+    is_ours: bool = False
+    """Whether promises were made for it."""
+
+
+OURS = Subject(name="Redis and RabbitMQ", app="tests.chaos.chord_fleet", make=fleet, kinds=KINDS, is_ours=True)
+ON_REDIS = {
+    "defaults": Subject(name="stock Celery, defaults", app="tests.chaos.stock_chords:defaults", make=with_defaults),
+    "stock": Subject(name="stock Celery, best settings", app="tests.chaos.stock_chords", make=with_best_settings),
+    "redis": Subject(name="Switchyard", app=OURS.app, make=fleet, is_ours=True),
+}
+"""Who has chords of members that are fine, by the end of the scenario's name."""
+
+
+class Chords:
+    """One run of the scenario.
+
+    Args:
+        setup: The brokers.
+        logs: Folder for the logs of the workers.
+        amount: How long it is.
+        tell: Takes a line on how far it has come.
+        subject: Who is put to the test.
+    """
+
+    def __init__(
+        self, setup: ChordSetup, logs: Path, amount: Amount, tell: Tell = lambda _: None, subject: Subject = OURS
+    ) -> None:
+        self._amount, self._tell, self._subject = amount, tell, subject
+        self._app = subject.make(setup)
+        self._crew, self._logs = Crew(subject.app, setup, logs), logs
         self._records = Records(setup.records)
         self._random = random.Random(amount.seed)
         self._kinds: list[str] = []
@@ -109,7 +146,8 @@ class Chords:
             self._records.read()
             open_ones = set(range(len(self._kinds))) - self._ends().keys()
             if len(self._kinds) < self._amount.chords or len(self._crew.kills) < self._amount.kills:
-                if sum(self._kinds[number] != "lost" for number in open_ones) < BACKLOG:
+                recent = range(max(0, len(self._kinds) - RECENT), len(self._kinds))
+                if sum(self._kinds[number] != "lost" for number in open_ones.intersection(recent)) < BACKLOG:
                     self._publish(len(self._kinds))
                     last = time.monotonic() + self._amount.deadline + STUCK_SECONDS
             elif not open_ones:
@@ -131,7 +169,7 @@ class Chords:
         return [name for name in ready if of_broker[self._served[name]] > 1]
 
     def _publish(self, number: int) -> None:
-        kind = KINDS[number % len(KINDS)]
+        kind = self._subject.kinds[number % len(self._subject.kinds)]
         header = [self._sig(WORK) for _ in range(self._amount.members)]
         at = self._random.randrange(len(header))
         late = self._sig(WORK).set(countdown=LATE_SECONDS)
@@ -166,7 +204,8 @@ class Chords:
         """Wait for what is in the queues still: nothing of it may end a chord again."""
         for _ in range(2):
             for sent in [self._app.send_task(WORK, queue=queue_of(broker)) for broker in BROKERS for _ in range(4)]:
-                sent.get(timeout=STUCK_SECONDS)
+                with nullcontext() if self._subject.is_ours else suppress(ResultTimeout):
+                    sent.get(timeout=STUCK_SECONDS)
 
     def _ends(self) -> dict[int, list[End]]:
         ends: dict[int, list[End]] = defaultdict(list)
@@ -186,7 +225,7 @@ class Chords:
         again = sum(len(of_chord) - len(dispatches[number]) for number, of_chord in ends.items())
         waits = sorted(min(end.at for end in ends[number]) - self._published[number] for number in ends)
         report = Report(
-            "chords, Redis and RabbitMQ",
+            f"chords, {self._subject.name}",
             published=len(self._kinds),
             executed=len(ends),
             repeated=again,
@@ -211,6 +250,9 @@ class Chords:
             "ends taken over from the killed": str(self._taken_over()),
             "from publishing to the end": f"p50 {percentile(waits, 50):.1f} s, p99 {percentile(waits, 99):.1f} s",
         }
+        if not self._subject.is_ours:
+            report.promised = False
+            return report
         report.check()
         report.broken += [f"{number} times {kind} twice" for kind, number in twice.items() if number]
         report.broken += [f"chord {each} ended otherwise" for each in wrong]
@@ -231,3 +273,16 @@ def on_brokers_of_its_own(home: Path, amount: Amount, tell: Tell = lambda _: Non
             records=private_folder(home / "records"),
         )
         return Chords(setup, home, amount, tell).run()
+
+
+def on_a_redis_of_its_own(home: Path, amount: Amount, subject: Subject, tell: Tell = lambda _: None) -> Report:
+    """Start a Redis below a folder and play the scenario on it; where there are two brokers, on two databases."""
+    with LocalRedis(home / REDIS) as server:
+        setup = ChordSetup(
+            broker=server.url(),
+            rabbitmq=server.url(1),
+            results=server.url(2),
+            state=server.url(3),
+            records=private_folder(home / "records"),
+        )
+        return Chords(setup, home, amount, tell, subject).run()

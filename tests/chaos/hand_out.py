@@ -9,23 +9,30 @@ from pathlib import Path
 from threading import Event
 
 from services.core.local.brokers import LocalRedis
-from tests.chaos.app import fleet
+from tests.chaos.contenders import SWITCHYARD, Contender
+from tests.chaos.kept import kept
 from tests.chaos.proxy import WatchingProxy
 from tests.chaos.records import Records
 from tests.chaos.report import Report, report_of
-from tests.chaos.setup import QUEUE, Setup
-from tests.chaos.stock import VISIBILITY_SECONDS, stock
+from tests.chaos.setup import Setup
 from tests.chaos.tasks import WORK
 from tests.chaos.worker_kills import Tell
-from tests.chaos.workers import FLEET, STOCK, Crew
 
 LEASE_SECONDS = 3.0
 CONSUMES = (b"TRACKING", b"BRPOP")
 """What only a connection that takes messages says: ours, and that of stock Celery."""
+WAIT_SECONDS = 50.0
+"""For the tasks of killed workers, of whoever restarts them in less than an hour."""
 
 
 def killed_at_hand_out(
-    port: int, setup: Setup, logs: Path, *, kills: int, plain: bool = False, tell: Tell = lambda _: None
+    port: int,
+    setup: Setup,
+    logs: Path,
+    *,
+    kills: int,
+    contender: Contender = SWITCHYARD,
+    tell: Tell = lambda _: None,
 ) -> Report:
     """Publish a task, let a worker have it handed out, kill it before it knows; so many times; then let one work.
 
@@ -34,10 +41,10 @@ def killed_at_hand_out(
         setup: The broker and the queue.
         logs: Folder for the logs of the workers.
         kills: How often.
-        plain: Whether stock Celery is put to the test in the place of a fleet.
+        contender: Who is put to the test.
         tell: Takes a line on how far it has come.
     """
-    name = f"killed at hand-out, {'stock Celery' if plain else 'Redis'}"
+    name = f"killed at hand-out, {contender.name}"
     handed_out = Event()
 
     def is_hand_out(said: bytes, answer: bytes) -> bool:
@@ -49,39 +56,42 @@ def killed_at_hand_out(
     with ExitStack() as stack:
         proxy = WatchingProxy(port, is_hand_out)
         stack.callback(proxy.end)
-        setup = replace(setup, options=None if plain else {"lease_seconds": LEASE_SECONDS})
-        app = stock(setup) if plain else fleet(setup)
-        stack.callback(app.close)
-        module = STOCK if plain else FLEET
-        watched = stack.enter_context(
-            Crew(module, replace(setup, broker=setup.broker.replace(f":{port}/", f":{proxy.port}/")), logs / "watched")
-        )
-        published = []
+        if contender.is_ours:
+            setup = replace(setup, options={"lease_seconds": LEASE_SECONDS})
+        publisher = contender.publisher(setup)
+        stack.callback(publisher.close)
+        stack.enter_context(contender.beside(setup, logs))
+        behind = replace(setup, broker=setup.broker.replace(f":{port}/", f":{proxy.port}/"))
+        watched = stack.enter_context(contender.crew(behind, logs / "watched"))
+        published: list[str] = []
         for number in range(1, kills + 1):
-            published.append(app.send_task(WORK, (0.01,), queue=QUEUE, ignore_result=True).id)
+            published += publisher.publish(1, 0.01)
             victim = watched.add()
             if not handed_out.wait(30):
                 raise AssertionError(f"nothing was handed out; {watched.workers[victim].log_tail()}")
             watched.kill(victim)
             handed_out.clear()
             tell(f"{name}: {number}/{kills} kills")
-        crew = stack.enter_context(Crew(module, setup, logs / "free"))
+        crew = stack.enter_context(contender.crew(setup, logs / "free"))
         crew.add()
         records = Records(setup.records)
-        deadline = time.monotonic() + 4 * (VISIBILITY_SECONDS if plain else LEASE_SECONDS) + 10
+        deadline = time.monotonic() + WAIT_SECONDS
         while len(records.ended) < kills and time.monotonic() < deadline:
             records.read()
             time.sleep(0.1)
         crew.stop()
         records.read()
-        return report_of(name, published, records, watched.kills, [*watched.deaths, *crew.deaths])
+        report = report_of(name, published, records, watched.kills, [*watched.deaths, *crew.deaths])
+        report.held = len(kept(setup.broker, set(published) - records.ended))
+        return report
 
 
-def on_a_redis_of_its_own(home: Path, *, kills: int, plain: bool = False, tell: Tell = lambda _: None) -> Report:
+def on_a_redis_of_its_own(
+    home: Path, *, kills: int, contender: Contender = SWITCHYARD, tell: Tell = lambda _: None
+) -> Report:
     """Start a Redis below a folder and play the scenario on it."""
     with LocalRedis(home / "redis") as server:
         records = home / "records"
         records.mkdir()
-        return killed_at_hand_out(
-            server.port, Setup(broker=server.url(), records=records), home, kills=kills, plain=plain, tell=tell
-        )
+        setup = Setup(broker=server.url(), records=records)
+        return killed_at_hand_out(server.port, setup, home, kills=kills, contender=contender, tell=tell)

@@ -1,4 +1,7 @@
-"""A broker is restarted, killed, frozen and cut off while workers of every pool work: no worker may end."""
+"""A broker is restarted, killed, frozen and cut off while workers of every pool work: no worker may end.
+
+What the fleet is compared with has four workers of the pool that all of them have, and has Redis restarted.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,12 @@ from typing import NamedTuple
 
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from shared.producers import PublishFailed
-from tests.chaos.app import fleet
+from tests.chaos.contenders import SWITCHYARD, Contender
+from tests.chaos.kept import kept
 from tests.chaos.records import Records
 from tests.chaos.report import Report, report_of
-from tests.chaos.setup import QUEUE, Setup
-from tests.chaos.tasks import WORK
+from tests.chaos.setup import Setup
 from tests.chaos.worker_kills import Tell
-from tests.chaos.workers import FLEET, Crew
 from tests.fixtures.proxy import Proxy
 
 POOLS = (
@@ -27,12 +29,17 @@ POOLS = (
     ("--pool=gevent", "--concurrency=2"),
     ("--pool=solo",),
 )
+PREFORK_WORKERS = 4
 TASK_SECONDS = 0.05
 BACKLOG = 60
 """Tasks that wait at any time, so that a worker which consumes shows it."""
+RECENT = 10 * BACKLOG
+"""Among so many of the latest it is counted what waits: what was lost before does not wait."""
 AGAIN_WITHIN_SECONDS = 10.0
 """After the broker's first accepted login; connections that are half-open have to be noticed in that time."""
 GIVE_UP_SECONDS = 90.0
+GIVE_UP_OTHERS_SECONDS = 30.0
+"""A worker of somebody else that has been silent for so long is killed and replaced, as its operator would."""
 PUBLISH_WITHIN_SECONDS = 5.0
 FREEZE_SECONDS = 20.0
 STUCK_SECONDS = 45.0
@@ -45,37 +52,45 @@ class Fault(NamedTuple):
     strike: Callable[[], None]
 
 
-class Publisher:
-    """Keeps a backlog before the workers, from a thread, and times each publish."""
+class Feed:
+    """Keeps a backlog before the workers, from a thread, and times each publish.
 
-    def __init__(self, setup: Setup) -> None:
+    Args:
+        contender: Who publishes.
+        setup: The broker and the queue.
+        ended: The tasks that have been executed; grows.
+    """
+
+    def __init__(self, contender: Contender, setup: Setup, ended: set[str]) -> None:
         self.published: list[str] = []
         """Those with a receipt."""
         self.failed = 0
         self.slowest = 0.0
         self.unexpected: set[str] = set()
-        self.ended_of: Callable[[], int] = lambda: 0
-        """Tells how many have been executed."""
-        self._app = fleet(setup)
+        """What else was raised than what was promised."""
+        self._ended = ended
+        self._promised = PublishFailed if contender.is_ours else Exception
+        self._publisher = contender.publisher(setup)
         self._stop = Event()
-        self._thread = Thread(target=self._run, name="publisher", daemon=True)
+        self._thread = Thread(target=self._run, name="feed", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Publish no more."""
-        self._stop.set()
-        self._thread.join(60)
-        self._app.close()
+        if not self._stop.is_set():
+            self._stop.set()
+            self._thread.join(60)
+            self._publisher.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if len(self.published) - self.ended_of() >= BACKLOG:
+            if sum(task not in self._ended for task in self.published[-RECENT:]) >= BACKLOG:
                 self._stop.wait(0.01)
                 continue
             started = time.monotonic()
             try:
-                self.published.append(self._app.send_task(WORK, (TASK_SECONDS,), queue=QUEUE, ignore_result=True).id)
-            except PublishFailed:
+                self.published += self._publisher.publish(1, TASK_SECONDS)
+            except self._promised:
                 self.failed += 1
                 self._stop.wait(0.05)
             except Exception as error:  # noqa: BLE001 - it is what the scenario looks for
@@ -85,36 +100,58 @@ class Publisher:
 
 
 class Outages:
-    """One run: a worker of each pool, a publisher, and faults one after the other."""
+    """One run: some workers, a backlog before them, and faults one after the other.
 
-    def __init__(self, name: str, setup: Setup, logs: Path, tell: Tell = lambda _: None) -> None:
-        self._name, self._setup, self._tell = name, setup, tell
-        self._crew = Crew(FLEET, setup, logs)
+    Args:
+        name: What to call it.
+        setup: The broker and the queue.
+        logs: Folder for the logs of the workers.
+        contender: Who is put to the test.
+        tell: Takes a line on how far it has come.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        setup: Setup,
+        logs: Path,
+        contender: Contender = SWITCHYARD,
+        tell: Tell = lambda _: None,
+    ) -> None:
+        self._name, self._setup, self._logs, self._tell = name, setup, logs, tell
+        self._contender = contender
+        self._crew = contender.crew(setup, logs)
         self._records = Records(setup.records)
         self._again: dict[str, float] = defaultdict(float)
-        self._broken: list[str] = []
+        self._late: list[str] = []
+        self._replaced = 0
 
-    def run(self, faults: Sequence[Fault]) -> Report:
-        """Strike with each fault; after each, every worker has to consume again before the next."""
+    def run(self, faults: Sequence[Fault], workers: Sequence[Sequence[str]] = POOLS) -> Report:
+        """Strike with each fault; after each, every worker has to consume again before the next.
+
+        Args:
+            faults: In their order.
+            workers: The arguments of each.
+        """
         with ExitStack() as stack:
+            stack.enter_context(self._contender.beside(self._setup, self._logs))
             stack.enter_context(self._crew)
-            publisher = Publisher(self._setup)
-            stack.callback(publisher.stop)
-            publisher.ended_of = lambda: len(self._records.ended)
-            for arguments in POOLS:
+            feed = Feed(self._contender, self._setup, self._records.ended)
+            stack.callback(feed.stop)
+            for arguments in workers:
                 self._crew.add(*arguments)
             self._wait_until_all_consume(time.time(), "start", GIVE_UP_SECONDS)
             for number, fault in enumerate(faults, 1):
                 fault.strike()
                 self._wait_until_all_consume(time.time(), fault.name, AGAIN_WITHIN_SECONDS)
-                self._tell(f"{self._name}: {number}/{len(faults)} {fault.name}, {len(publisher.published):,} published")
-            publisher.stop()
-            self._drain(publisher.published)
+                self._tell(f"{self._name}: {number}/{len(faults)} {fault.name}, {len(feed.published):,} published")
+            feed.stop()
+            self._drain(feed.published)
             self._crew.replace_dead()
-        return self._report(publisher, len(faults))
+            return self._report(feed, len(faults))
 
     def _wait_until_all_consume(self, since: float, fault: str, within: float) -> None:
-        deadline = time.monotonic() + GIVE_UP_SECONDS
+        deadline = time.monotonic() + (GIVE_UP_SECONDS if self._contender.is_ours else GIVE_UP_OTHERS_SECONDS)
         silent = set(self._crew.workers)
         while silent and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -126,7 +163,15 @@ class Outages:
         self._again[fault] = max(self._again[fault], waited)
         if waited > within:
             who = f" ({', '.join(sorted(silent))} not at all)" if silent else ""
-            self._broken.append(f"after a {fault} not all workers consumed within {within:g} s{who}")
+            self._late.append(f"after a {fault} not all workers consumed within {within:g} s{who}")
+        if not self._contender.is_ours:
+            self._replace(silent)
+
+    def _replace(self, silent: set[str]) -> None:
+        for worker in silent:
+            self._crew.kill(worker)
+            self._crew.add()
+            self._replaced += 1
 
     def _drain(self, published: Sequence[str]) -> None:
         done, since = -1, time.monotonic()
@@ -136,18 +181,25 @@ class Outages:
                 done, since = len(self._records.ended), time.monotonic()
             time.sleep(0.1)
 
-    def _report(self, publisher: Publisher, faults: int) -> Report:
-        report = report_of(self._name, publisher.published, self._records, {}, self._crew.deaths).check()
+    def _report(self, feed: Feed, faults: int) -> Report:
+        report = report_of(self._name, feed.published, self._records, {}, self._crew.deaths)
         report.more = {
             "faults": str(faults),
             **{f"all consume again, {fault}": f"{seconds:.1f} s at most" for fault, seconds in self._again.items()},
-            "slowest publish": f"{publisher.slowest:.2f} s",
-            "publishes that failed": f"{publisher.failed:,}",
+            "slowest publish": f"{feed.slowest:.2f} s",
+            "publishes that failed": f"{feed.failed:,}",
         }
-        report.broken += self._broken
-        if publisher.slowest > PUBLISH_WITHIN_SECONDS:
+        if report.lost and self._setup.broker.startswith("redis"):
+            report.held = len(kept(self._setup.broker, set(feed.published) - self._records.ended))
+        if not self._contender.is_ours:
+            report.promised = False
+            report.more["workers that lived and were silent"] = f"{self._replaced}"
+            return report
+        report.check()
+        report.broken += self._late
+        if feed.slowest > PUBLISH_WITHIN_SECONDS:
             report.broken.append(f"a publish took longer than {PUBLISH_WITHIN_SECONDS:g} s")
-        report.broken += [f"a publish raised {error}" for error in publisher.unexpected]
+        report.broken += [f"a publish raised {error}" for error in feed.unexpected]
         return report
 
 
@@ -197,4 +249,14 @@ def outages_of(name: str, home: Path, *, restarts: int, kills: int, others: int,
         url = server.url() if isinstance(server, LocalRedis) else server.url
         setup = Setup(broker=url.replace(f":{server.port}/", f":{proxy.port}/"), records=records)
         faults = faults_of(server, proxy, restarts=restarts, kills=kills, others=others)
-        return Outages(f"outages, {name}", setup, home, tell).run(faults)
+        return Outages(f"outages, {name}", setup, home, tell=tell).run(faults)
+
+
+def restarts_of_redis(home: Path, *, restarts: int, contender: Contender, tell: Tell = lambda _: None) -> Report:
+    """Start a Redis below a folder and restart it, while four prefork workers of a contender work."""
+    records = home / "records"
+    records.mkdir()
+    with LocalRedis(home / "broker") as server:
+        setup = Setup(broker=server.url(), records=records)
+        outages = Outages(f"Redis restarted, {contender.name}", setup, home, contender, tell)
+        return outages.run([Fault("restart", server.restart)] * restarts, [contender.arguments] * PREFORK_WORKERS)

@@ -13,7 +13,7 @@ VISIBILITY_SECONDS = 10
 
 def stock(setup: Setup) -> Celery:
     """Return an app of one broker and one queue."""
-    app = Celery("stock", broker=setup.broker, set_as_current=False)
+    app = stock_with_defaults(setup)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -21,6 +21,14 @@ def stock(setup: Setup) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_channel_error_retry=True,
         broker_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
+    )
+    return app
+
+
+def stock_with_defaults(setup: Setup) -> Celery:
+    """Return an app of one broker and one queue, of which nothing else is set."""
+    app = Celery("stock", broker=setup.broker, set_as_current=False)
+    app.conf.update(
         task_queues=[Queue(QUEUE, Exchange("chaos", type="direct"), QUEUE)],
         task_default_queue=QUEUE,
     )
@@ -28,11 +36,11 @@ def stock(setup: Setup) -> Celery:
 
 
 def __getattr__(name: str) -> Celery:
-    """Make the app when Celery's command line asks for it."""
-    if name != "app":
+    """Make an app when Celery's command line asks for it: ``app``, or ``defaults``."""
+    if name not in ("app", "defaults"):
         raise AttributeError(name)
     setup = load_setup()
-    app = stock(setup)
-    add_tasks(app, setup)
-    globals()["app"] = app
-    return app
+    made = (stock if name == "app" else stock_with_defaults)(setup)
+    add_tasks(made, setup)
+    globals()[name] = made
+    return made

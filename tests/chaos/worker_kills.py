@@ -11,20 +11,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tests.chaos.app import fleet
+from tests.chaos.contenders import SWITCHYARD, Contender
+from tests.chaos.kept import kept
 from tests.chaos.records import Records
 from tests.chaos.report import Report, report_of
-from tests.chaos.setup import QUEUE, Setup
-from tests.chaos.stock import stock
-from tests.chaos.tasks import WORK
-from tests.chaos.workers import FLEET, STOCK, Crew
+from tests.chaos.setup import Setup
 
 WORKERS = 4
 TASK_SECONDS = 0.005
 BACKLOG = 400
 """Tasks that wait at any time while workers are killed, so that a kill finds its victim at work."""
+RECENT = 4 * BACKLOG
+"""Among so many of the latest it is counted what waits: what was lost before does not wait."""
 BATCH = 100
 STUCK_SECONDS = 45.0
 """Without any execution for so long, what is not executed is lost: three times what a restart may take."""
@@ -52,16 +51,24 @@ class WorkerKills:
         setup: The broker and the queue.
         logs: Folder for the logs of the workers.
         amount: How long it is.
-        plain: Whether stock Celery is put to the test in the place of a fleet.
+        contender: Who is put to the test.
         tell: Takes a line on how far it has come.
     """
 
     def __init__(
-        self, name: str, setup: Setup, logs: Path, amount: Kills, *, plain: bool = False, tell: Tell = lambda _: None
+        self,
+        name: str,
+        setup: Setup,
+        logs: Path,
+        amount: Kills,
+        *,
+        contender: Contender = SWITCHYARD,
+        tell: Tell = lambda _: None,
     ) -> None:
         self._name, self._amount, self._tell = name, amount, tell
-        self._app: Any = stock(setup) if plain else fleet(setup)
-        self._crew = Crew(STOCK if plain else FLEET, setup, logs)
+        self._contender, self._setup, self._logs = contender, setup, logs
+        self._publisher = contender.publisher(setup)
+        self._crew = contender.crew(setup, logs)
         self._records = Records(setup.records)
         self._random = random.Random(amount.seed)
         self._published: list[str] = []
@@ -69,7 +76,8 @@ class WorkerKills:
     def run(self) -> Report:
         """Publish, kill, wait for the rest, and count; nothing is left running."""
         with ExitStack() as stack:
-            stack.callback(self._app.close)
+            stack.callback(self._publisher.close)
+            stack.enter_context(self._contender.beside(self._setup, self._logs))
             stack.enter_context(self._crew)
             self._feed()
             for _ in range(WORKERS):
@@ -78,7 +86,11 @@ class WorkerKills:
             self._drain()
             self._crew.stop()
             self._records.read()
-        return report_of(self._name, self._published, self._records, self._crew.kills, self._crew.deaths)
+        report = report_of(self._name, self._published, self._records, self._crew.kills, self._crew.deaths)
+        if report.lost and self._setup.broker.startswith("redis"):
+            report.held = len(kept(self._setup.broker, set(self._published) - self._records.ended))
+        report.more |= self._contender.findings(self._setup, self._records.ended)
+        return report
 
     def _kill_and_feed(self) -> None:
         due = time.monotonic()
@@ -99,9 +111,8 @@ class WorkerKills:
     def _feed(self) -> None:
         """Publish so much that workers find a backlog."""
         self._records.read()
-        while len(self._published) - len(self._records.ended) < BACKLOG:
-            for _ in range(BATCH):
-                self._published.append(self._app.send_task(WORK, (TASK_SECONDS,), queue=QUEUE, ignore_result=True).id)
+        while sum(task not in self._records.ended for task in self._published[-RECENT:]) < BACKLOG:
+            self._published += self._publisher.publish(BATCH, TASK_SECONDS)
 
     def _drain(self) -> None:
         done, since = -1, time.monotonic()

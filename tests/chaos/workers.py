@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -27,9 +27,20 @@ class Crew:
         setup: What the workers must know.
         logs: Folder for a log of each worker.
         arguments: What the command line says beside the app; two prefork children by default.
+        python: Of the environment that the workers run in.
+        variables: What their environment has beside the setup.
     """
 
-    def __init__(self, app: str, setup: Setup, logs: Path, arguments: Sequence[str] = ("--concurrency=2",)) -> None:
+    def __init__(
+        self,
+        app: str,
+        setup: Setup,
+        logs: Path,
+        arguments: Sequence[str] = ("--concurrency=2",),
+        *,
+        python: str = sys.executable,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.workers: dict[str, ChildProcess] = {}
         """Those that should run, by name."""
         self.kills: dict[str, float] = {}
@@ -38,6 +49,7 @@ class Crew:
         """What is known of those that ended by themselves."""
         self.arguments = tuple(arguments)
         self._app, self._setup, self._logs = app, setup, logs
+        self._python, self._variables = python, dict(variables or {})
         self._given: dict[str, tuple[str, ...]] = {}
         self._names = (f"w{number}" for number in count(1))
 
@@ -45,12 +57,12 @@ class Crew:
         """Start one more worker, with arguments of its own or with those of the crew; return its name at once."""
         name = next(self._names)
         self._given[name] = arguments = arguments or self.arguments
-        command = [sys.executable, "-m", "celery", "-A", self._app, "worker", f"--hostname={name}@chaos"]
+        command = [self._python, "-m", "celery", "-A", self._app, "worker", f"--hostname={name}@chaos"]
         self.workers[name] = ChildProcess(
             name,
             [*command, *ALONE, *arguments],
             log=self._logs / f"{name}.log",
-            environment=child_environment(self._setup.environment(name)),
+            environment=child_environment({**self._setup.environment(name), **self._variables}),
             folder=ROOT,
         )
         self.workers[name].start()

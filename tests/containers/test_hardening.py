@@ -86,6 +86,9 @@ def test_the_image_has_no_compiler_and_no_installer(fleet):
         ("core-default", ["redis", "rabbitmq", "postgres"]),
         ("core-maintenance", ["redis", "rabbitmq", "postgres"]),
         ("beat", ["redis", "rabbitmq"]),
+        ("relay", ["redis", "rabbitmq", "postgres"]),
+        ("recorder", ["redis", "rabbitmq", "postgres"]),
+        ("api", ["redis", "rabbitmq", "postgres"]),
         ("observer", ["redis", "rabbitmq", "postgres"]),
         ("mail", ["mail"]),
     ],
@@ -120,6 +123,23 @@ def test_secrets_show_nowhere_that_others_look(fleet):
     for where in (inspected, logs, processes):
         assert where
         assert not [password for password in passwords if password in where]
+
+
+def test_the_observer_can_change_nothing_in_the_ledger(fleet):
+    refused = fleet.python(
+        "observer",
+        """
+import json, psycopg
+from shared.settings import load_settings
+with psycopg.connect(load_settings().database_url.get_secret_value(), autocommit=True) as connection:
+    jobs = connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
+    try:
+        connection.execute("DELETE FROM jobs")
+    except psycopg.errors.InsufficientPrivilege:
+        print(json.dumps(jobs >= 0))
+""",
+    )
+    assert refused
 
 
 @pytest.mark.parametrize("service", WORKERS)

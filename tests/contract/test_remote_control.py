@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 
+import psutil
 import pytest
 from celery.exceptions import TaskRevokedError
 from kombu.exceptions import OperationalError
@@ -41,6 +42,14 @@ def test_replies_of_all_brokers_are_merged(workers):
     replies = app.control.ping(timeout=5, limit=1)
     assert {node for reply in replies for node in reply} == set(NODES.values())
     assert set(app.control.inspect(timeout=3).active_queues()) == set(NODES.values())
+
+
+def test_a_worker_tells_how_much_memory_it_has_with_its_pool(workers):
+    for told in app.control.inspect(timeout=3).stats().values():
+        processes = {told["pid"], *told["pool"]["processes"]}
+        assert len(processes) == 2
+        found = sum(psutil.Process(pid).memory_full_info().pss for pid in processes)
+        assert told["memory_kib"] == pytest.approx(found / 1024, rel=0.3)
 
 
 def test_when_everyone_who_was_named_has_replied_no_more_is_waited_for(workers):

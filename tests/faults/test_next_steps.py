@@ -9,8 +9,9 @@ from collections import Counter
 
 import pytest
 
-from services.core.chaos.course import RABBITMQ, proxied_fleet
+from services.core.chaos.course import RABBITMQ
 from services.core.chaos.mail_folder import MailFolder
+from services.core.chaos.proxied_fleet import proxied_fleet
 from services.core.local.plan import YARD, switchyard_plan
 from shared.settings import child_environment
 from tests.fixtures.workers import ROOT

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 import redis
+from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
+from sqlalchemy import NullPool, create_engine, delete, make_url
+from sqlalchemy.exc import ProgrammingError
 
 from services.core.containers.accounts import ACCOUNTS, OBSERVER, OPERATOR, YARD, redis_users
+from services.core.containers.secrets import make_secrets
+from services.core.ledger.engine import open_ledger
+from services.core.ledger.migrations import upgrade
+from services.core.ledger.models import Job
 from services.core.local.brokers import LocalRedis
+from services.core.usecases.measures import ledger_measures
 from shared.depths import NEXT_OF_LISTS
 from shared.names import ServiceName
 from shared.queues import QUEUES
@@ -90,3 +100,23 @@ def test_the_observer_reads_no_dead_letter(client_of):
 def test_the_observer_changes_nothing(client_of):
     with pytest.raises(NoPermissionError):
         client_of(OBSERVER).lpush(QUEUE_NAMES[0], b"work")
+
+
+def test_the_observer_reads_the_ledger_and_changes_nothing(postgres_server, tmp_path):
+    for reader in (*ACCOUNTS, "kept", "redis", "rabbitmq", "postgres", "grafana"):
+        (tmp_path / reader).mkdir()
+    make_secrets(tmp_path)
+    url = make_url(postgres_server.new_database()).set(drivername="postgresql+psycopg")
+    with create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as superuser:
+        for name in ("ledger.sql", "observer.sql", "observer.sql"):  # the last one again, as an upgrade does
+            for line in (tmp_path / "postgres" / name).read_text().splitlines():
+                superuser.exec_driver_sql(line)
+    ledger_url, reading_url = (
+        make_url((tmp_path / reader / "yard_database_url").read_text()).set(host=url.host, port=url.port)
+        for reader in ("core", "observer")
+    )
+    upgrade(SecretStr(ledger_url.render_as_string(hide_password=False)))
+    with closing(open_ledger(SecretStr(reading_url.render_as_string(hide_password=False)))) as ledger:
+        assert "switchyard_jobs" in {measure.name for measure in ledger_measures(ledger)}
+        with pytest.raises(ProgrammingError, match="permission denied"), ledger.writing() as session:
+            session.execute(delete(Job))

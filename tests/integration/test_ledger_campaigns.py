@@ -28,6 +28,7 @@ from services.core.ledger.states import State
 from services.core.usecases import submit_campaign as submitting
 from services.core.usecases.fail_chunk import fail_chunk
 from services.core.usecases.list_entries import NOT_SENT, list_recipients
+from services.core.usecases.list_work import list_campaigns
 from services.core.usecases.overview import campaign_overview
 from services.core.usecases.record_chunk import record_chunk
 from services.core.usecases.release_chunks import release_chunks
@@ -306,6 +307,35 @@ def test_recipients_are_listed_page_by_page_and_by_outcome(ledger, people):
         ("r0005@example.org", "invalid", "it was invalid"),
     ]
     assert campaign_overview(ledger, "spring", limit=0).recipients.entries == ()
+
+
+def test_recipients_are_found_by_a_part_of_address_or_reason_taken_literally(ledger, people):
+    submit_campaign(
+        ledger, people("ada@example.org", "a_a@example.org", "grace@example.org"), "news", "found", chunk_size=3
+    )
+    [chunk] = release_chunks(ledger, "found", window=1)
+    record_chunk(ledger, sent(chunk, grace="failed"))
+
+    def found(text: str, **which: Any) -> list[str]:
+        return [entry.address for entry in list_recipients(ledger, "found", text=text, limit=9, **which).entries]
+
+    assert found("ADA@") == ["ada@example.org"]
+    assert found("_") == ["a_a@example.org"]
+    assert found("%") == []
+    assert found("was FAILED") == ["grace@example.org"]
+    assert found("example", statuses=NOT_SENT) == ["grace@example.org"]
+
+
+def test_a_list_of_campaigns_counts_the_recipients_of_each(ledger, people):
+    submit_campaign(ledger, people(*numbered(3)), "news", "first", chunk_size=3)
+    submit_campaign(ledger, people("ada@example.org"), "news", "second", chunk_size=3)
+    [chunk] = release_chunks(ledger, "first", window=1)
+    record_chunk(ledger, sent(chunk, r0001="unknown"))
+    counts = {line.id: line.counts for line in list_campaigns(ledger, limit=9).entries}
+    assert {name: {state: n for state, n in each.items() if n} for name, each in counts.items()} == {
+        "first": {State.SENT: 2, State.UNKNOWN: 1},
+        "second": {State.PENDING: 1},
+    }
 
 
 def drain(url: SecretStr, campaign_id: str) -> list[int]:

@@ -18,6 +18,7 @@ from services.core.usecases.fail_file import fail_file
 from services.core.usecases.fail_job import fail_job
 from services.core.usecases.fail_mail import fail_mail
 from services.core.usecases.list_entries import list_files
+from services.core.usecases.list_work import list_jobs
 from services.core.usecases.merge_job import merge_job
 from services.core.usecases.overview import job_overview, mail_overview, overview
 from services.core.usecases.record_file import record_file
@@ -235,6 +236,8 @@ def test_files_of_a_job_are_listed_page_by_page(ledger, job):
     rest = list_files(ledger, job.job_id, after=page.after, limit=1)
     assert ([entry.name for entry in rest.entries], rest.after) == (["a 1.png"], None)
     assert job_overview(ledger, job.job_id, limit=0).files.entries == ()
+    [line] = list_jobs(ledger, limit=9).entries
+    assert line.counts == {State.WAITING: 2, State.DONE: 0, State.FAILED: 0}
 
 
 def test_old_jobs_are_cleaned_out_of_storage_and_stay_in_the_ledger(ledger, storage, job, inbox, clock):

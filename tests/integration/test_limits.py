@@ -65,3 +65,11 @@ def test_an_appointment_that_makes_no_sense_is_long_past(at):
     assert appointment_of({PUT_OFF_HEADER: {"times": 1, "at": at}}) == 0.0
     assert appointment_of({PUT_OFF_HEADER: {"at": at}}) is None
     assert appointment_of({PUT_OFF_HEADER: at}) is None
+
+
+def test_who_may_come_back_when_they_like_are_told_when_and_stand_in_no_line(limits, key):
+    slow = Limit(interval=1000.0, burst=3)
+    assert [limits.take_now(key, slow) for _ in range(3)] == [0.0] * 3
+    for _ in range(3):
+        assert limits.take_now(key, slow) == pytest.approx(1000.0, abs=60)
+    assert app.state.client.pttl(key) == pytest.approx(3_000_000, abs=60_000)

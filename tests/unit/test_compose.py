@@ -139,3 +139,10 @@ def test_prometheus_looks_for_every_worker_service():
 def test_chunks_under_way_are_enough_for_four_replicas():
     slots = next(spec.concurrency for spec in QUEUES if spec.name == "email.bulk")
     assert int(SERVICES["core-default"]["environment"]["YARD_CAMPAIGN_WINDOW"]) >= 4 * slots * 2
+
+
+def test_who_plans_the_time_of_mails_knows_the_settings_of_mail():
+    settings = SERVICES["email-bulk"]["env_file"]
+    assert [SERVICES[name]["env_file"] for name in ("email-critical", "core-default", "core-maintenance")] == [
+        settings
+    ] * 3

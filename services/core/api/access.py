@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -47,7 +48,7 @@ class May:
             Problem: 401 for nobody that is known, 403 for somebody who may not, 429 for somebody who asks too often.
         """
         context = context_of(request)
-        caller = _caller(request, context)
+        caller = caller_of(request)
         note_caller(request.scope, caller)
         if wait := context.rates.take(caller.id):
             headers = {"Retry-After": str(math.ceil(wait))}
@@ -98,19 +99,30 @@ class Errand:
     query: str
     key: str
 
-    def run(self, subject: str, content: Any, act: acting.Act) -> JSONResponse:
+    def run(self, subject: str, content: Any, act: acting.Act, *, once: bool = False) -> JSONResponse:
         """Carry it out once, and return its answer; see ``acting.carry_out``.
 
         Args:
             subject: The id of what it would make or change.
             content: What is asked for besides the path, as plain data.
             act: Does it.
+            once: Whether doing it again would do more than doing it once.
         """
         told = json.dumps([self.path, self.query, content], sort_keys=True, default=str)
         digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
         request = acting.Request(self.caller, self.act, self.path, self.key, digest)
-        answer = carry_out(self.context.ledger, request, subject, act, lambda error: problem_of(error).status_code)
+        answer = carry_out(
+            self.context.ledger, request, subject, act, lambda error: problem_of(error).status_code, once=once
+        )
         return _response(answer)
+
+    async def run_asking(self, subject: str, content: Any, act: acting.Act, *, once: bool = False) -> JSONResponse:
+        """As ``run``, for what asks brokers or shared state, in one of the few threads for that.
+
+        Raises:
+            Problem: 503 when none of them became free; nothing was done.
+        """
+        return await self.context.asking.run(partial(self.run, subject, content, act, once=once))
 
 
 def may(act: Act) -> Any:
@@ -136,9 +148,20 @@ def _response(answer: Answer) -> JSONResponse:
     return JSONResponse(answer.body, answer.status, headers=headers)
 
 
-def _caller(request: Request, context: ApiContext) -> KeyEntry:
+def session_of(request: Request) -> str | None:
+    """Return the token of the browser's session that a request comes from; ``None`` where it shows a key."""
+    return None if "authorization" in request.headers else request.cookies.get(COOKIE)
+
+
+def caller_of(request: Request) -> KeyEntry:
+    """Return who asks.
+
+    Raises:
+        Problem: 401 for nobody that is known, 403 for a change from another site.
+    """
+    context = context_of(request)
     header = request.headers.get("authorization")
-    token = request.cookies.get(COOKIE)
+    token = session_of(request)
     caller: KeyEntry | None = None
     if header is not None:
         scheme, _, key = header.partition(" ")

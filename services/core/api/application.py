@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from services.core.api import (
     routes_access,
     routes_campaigns,
+    routes_console,
     routes_jobs,
     routes_letters,
     routes_mails,
@@ -75,6 +76,7 @@ def create_app(context: ApiContext, metrics: RequestMetrics) -> FastAPI:
     app.include_router(routes_access.router, dependencies=bearer)
     for module in GUARDED:
         app.include_router(module.router, dependencies=bearer)
+    app.include_router(routes_console.console_router())
     app.add_middleware(Intake, upload_bytes=context.settings.api_upload_max_bytes)
     app.add_middleware(Observing, metrics=metrics)
     return app

@@ -9,7 +9,9 @@ from typing import Any
 
 from starlette.requests import Request
 
+from services.core.api.asking import Asking
 from services.core.api.rates import Rates
+from services.core.api.samples import Samples
 from services.core.ledger.engine import Ledger
 from services.core.usecases.api_keys import KeyEntry
 from shared.settings import FleetSettings
@@ -30,6 +32,10 @@ class ApiContext:
     streams: dict[str, int] = field(default_factory=dict)
     """How many streams each key has open."""
     rates: Rates = field(default_factory=lambda: Rates(per_second=1.0))
+    asking: Asking = field(default_factory=Asking)
+    """Runs what asks brokers."""
+    samples: Samples = field(default_factory=Samples)
+    """What was asked a moment ago."""
 
 
 def context_of(request: Request) -> ApiContext:

@@ -1,57 +1,62 @@
-"""Server-sent events: how something stands, at once and whenever it changes, until it has ended."""
+"""Server-sent events: how something stands, at once and whenever it changes, until it has ended if it ever does."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from services.core.api.context import ApiContext
+from services.core.api.access import caller_of
+from services.core.api.context import context_of
 from services.core.api.problems import Problem
 from services.core.ledger.errors import LedgerError, LedgerUnavailable
 from services.core.ledger.states import State
-from services.core.usecases.api_keys import KeyEntry, is_in_force
+from services.core.usecases.api_keys import KeyEntry
 
 LOOK_EVERY_SECONDS = 1.0
 LOOK_COSTS_AT_MOST = 0.1
 """The share of its time that a stream may spend on looking: what takes long is looked at less often."""
+MOST_BYTES_PER_SECOND = 256 * 1024
+"""What is large is told less often: a workflow of a thousand steps has about this size."""
 STILL_HERE_EVERY_SECONDS = 15.0
 MOST_PER_KEY = 10
 MOST = 100
 ENDED = frozenset({State.DONE, State.DONE_WITH_FAILURES, State.FAILED, State.CANCELLED})
 
-Look = Callable[[], dict[str, Any]]
-"""Tells how something stands, with its ``state``."""
+Look = Callable[[], Awaitable[dict[str, Any]]]
+"""Tells how something stands; with its ``state``, if it may end."""
 
 
-async def follow(context: ApiContext, caller: KeyEntry, look: Look) -> StreamingResponse:
+async def follow(request: Request, caller: KeyEntry, look: Look) -> StreamingResponse:
     """Begin a stream of events: ``state`` with how it stands, ``end`` when no more will follow.
 
-    It also ends when the API does, and when the key is revoked; a browser asks again then, and is told why.
+    It also ends when the API does, and when who asks would be let in no more: the key is revoked, the session is over.
+    A browser asks again then, and is told why.
 
     Raises:
         FleetError: What ``look`` raises.
         Problem: 429 when the key, or all of them, have too many streams open.
     """
-    first = await run_in_threadpool(look)
-    streams = context.streams
+    first = await look()
+    streams = context_of(request).streams
     if streams.get(caller.id, 0) >= MOST_PER_KEY or sum(streams.values()) >= MOST:
         raise Problem(429, "too-many-streams", "Too many streams are open; end one.", headers={"Retry-After": "30"})
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(context, caller, look, first), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_stream(request, caller, look, first), media_type="text/event-stream", headers=headers)
 
 
-async def _stream(context: ApiContext, caller: KeyEntry, look: Look, first: dict[str, Any]) -> AsyncIterator[str]:
-    streams = context.streams
+async def _stream(request: Request, caller: KeyEntry, look: Look, first: dict[str, Any]) -> AsyncIterator[str]:
+    streams = context_of(request).streams
     streams[caller.id] = streams.get(caller.id, 0) + 1
     try:
-        async for event in _events(context, caller, look, first):
+        async for event in _events(request, look, first):
             yield event
     finally:
         streams[caller.id] -= 1
@@ -59,7 +64,8 @@ async def _stream(context: ApiContext, caller: KeyEntry, look: Look, first: dict
             del streams[caller.id]
 
 
-async def _events(context: ApiContext, caller: KeyEntry, look: Look, first: dict[str, Any]) -> AsyncIterator[str]:
+async def _events(request: Request, look: Look, first: dict[str, Any]) -> AsyncIterator[str]:
+    stopping = context_of(request).stopping
     now, told, said = first, "", monotonic()
     pause = LOOK_EVERY_SECONDS
     while True:
@@ -67,22 +73,21 @@ async def _events(context: ApiContext, caller: KeyEntry, look: Look, first: dict
         if text != told:
             told, said = text, monotonic()
             yield f"event: state\ndata: {text}\n\n"
-        if now["state"] in ENDED:
+        if now.get("state") in ENDED:
             yield "event: end\ndata: {}\n\n"
             return
         if monotonic() - said > STILL_HERE_EVERY_SECONDS:
             said = monotonic()
             yield ": still here\n\n"
         with suppress(TimeoutError):
-            await asyncio.wait_for(context.stopping.wait(), pause)
+            await asyncio.wait_for(stopping.wait(), max(pause, len(text) / MOST_BYTES_PER_SECOND))
             return
         began = monotonic()
         try:
-            if not await run_in_threadpool(is_in_force, context.ledger, caller.id):
-                return
-            now = await run_in_threadpool(look)
+            await run_in_threadpool(caller_of, request)
+            now = await look()
         except LedgerUnavailable:
             continue
-        except LedgerError:  # it was removed
+        except (LedgerError, Problem):  # it was removed, or who asks is let in no more
             return
         pause = max(LOOK_EVERY_SECONDS, (monotonic() - began) / LOOK_COSTS_AT_MOST)

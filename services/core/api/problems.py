@@ -28,7 +28,7 @@ from services.core.ledger.errors import (
     UnknownId,
     WrongState,
 )
-from services.core.usecases.acting import OtherRequest, UnderWay
+from services.core.usecases.acting import OtherRequest, OutcomeUnknown, UnderWay
 from services.core.usecases.recipient_check import BadRows
 from shared.errors import FleetError, PublishError, ResultStoreOutOfReach, UnknownName
 from shared.producers import PublishFailed
@@ -51,6 +51,7 @@ KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (TemplateDiffers, 409, "template-differs"),
     (WrongState, 409, "wrong-state"),
     (UnderWay, 409, "under-way"),
+    (OutcomeUnknown, 409, "outcome-unknown"),
     (OtherRequest, 422, "idempotency-key-reused"),
     (BadRows, 422, "bad-rows"),
     (NotReplayable, 422, "not-replayable"),

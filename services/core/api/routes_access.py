@@ -9,14 +9,15 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from services.core.api.access import COOKIE, may, refuse_other_sites
+from services.core.api.access import COOKIE, may, refuse_other_sites, session_of
 from services.core.api.context import context_of
 from services.core.api.pages import LARGEST_NUMBER, Limit, page
 from services.core.api.problems import Problem
 from services.core.api.roles import ROLES, Act
+from services.core.app import app
 from services.core.usecases.acting import list_audit
 from services.core.usecases.api_keys import KeyEntry, known_key, list_keys
-from services.core.usecases.api_sessions import LASTS, known_session, sign_in, sign_out
+from services.core.usecases.api_sessions import LASTS, csrf_of, known_session, sign_in, sign_out
 
 router = APIRouter(tags=["access"])
 
@@ -61,9 +62,10 @@ def end_session(request: Request) -> Response:
 
 
 @router.get("/api/v1/me", summary="Tell who asks, and what they may do")
-def me(caller: Annotated[KeyEntry, may(Act.SEE)]) -> dict[str, Any]:
-    """Tell the role of the key, and its acts."""
-    return _me(caller)
+def me(request: Request, caller: Annotated[KeyEntry, may(Act.SEE)]) -> dict[str, Any]:
+    """Tell the role of the key, and its acts; in a session also its CSRF token, for a page that was opened anew."""
+    token = session_of(request)
+    return _me(caller) if token is None else {**_me(caller), "csrf": csrf_of(token)}
 
 
 @router.get("/api/v1/keys", summary="List keys, without what is secret of them")
@@ -86,4 +88,4 @@ def audit(
 
 def _me(caller: KeyEntry) -> dict[str, Any]:
     acts = sorted(act for act, roles in ROLES.items() if caller.role in roles)
-    return {"key": caller.id, "label": caller.label, "role": caller.role, "acts": acts}
+    return {"key": caller.id, "label": caller.label, "role": caller.role, "acts": acts, "brokers": sorted(app.brokers)}

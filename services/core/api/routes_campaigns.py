@@ -109,7 +109,7 @@ def list_(
     after: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
-    """List campaigns by their ids and states."""
+    """List campaigns by their ids and states, with how many recipients are how far."""
     return page(list_campaigns(context_of(request).ledger, state=state, after=after, limit=limit))
 
 
@@ -122,8 +122,7 @@ def show(request: Request, campaign_id: str, caller: Annotated[KeyEntry, may(Act
 @router.get("/campaigns/{campaign_id}/events", summary="Follow a campaign", response_class=StreamingResponse)
 async def events(request: Request, campaign_id: str, caller: Annotated[KeyEntry, may(Act.SEE)]) -> Response:
     """Send how the campaign stands, at once and at each change, until it has ended: server-sent events."""
-    context = context_of(request)
-    return await follow(context, caller, partial(_told, context, campaign_id))
+    return await follow(request, caller, partial(run_in_threadpool, _told, context_of(request), campaign_id))
 
 
 @router.get("/campaigns/{campaign_id}/recipients", summary="List the recipients of a campaign, and what became of each")
@@ -132,12 +131,15 @@ def recipients(
     campaign_id: str,
     caller: Annotated[KeyEntry, may(Act.READ)],  # noqa: ARG001
     status: Annotated[list[State] | None, Query(description="Only recipients with one of these.")] = None,
+    text: Annotated[
+        str | None, Query(min_length=1, max_length=200, description="Only those with this in address or reason.")
+    ] = None,
     after: Annotated[int | None, Query(ge=0, le=LARGEST_NUMBER)] = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """List recipients in the order of the list."""
     ledger = context_of(request).ledger
-    return page(list_recipients(ledger, campaign_id, statuses=status or (), after=after, limit=limit))
+    return page(list_recipients(ledger, campaign_id, statuses=status or (), text=text, after=after, limit=limit))
 
 
 @router.post("/campaigns/{campaign_id}/pause", summary="Pause a campaign")

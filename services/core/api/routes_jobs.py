@@ -20,7 +20,7 @@ from services.core.api.problems import Problem
 from services.core.api.revoking import revoke
 from services.core.api.roles import Act
 from services.core.api.uploads import Form, receive_form
-from services.core.ledger.ids import new_id
+from services.core.ledger.ids import file_id, new_id
 from services.core.ledger.jobs import the_job
 from services.core.ledger.models import File
 from services.core.ledger.states import State
@@ -85,7 +85,7 @@ def list_(
     after: After = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
-    """List jobs by their ids and states."""
+    """List jobs by their ids and states, with how many files are how far."""
     return page(list_jobs(context_of(request).ledger, state=state, after=after, limit=limit))
 
 
@@ -98,19 +98,21 @@ def show(request: Request, job_id: str, caller: Annotated[KeyEntry, may(Act.SEE)
 @router.get("/jobs/{job_id}/events", summary="Follow a job", response_class=StreamingResponse)
 async def events(request: Request, job_id: str, caller: Annotated[KeyEntry, may(Act.SEE)]) -> Response:
     """Send how the job stands, at once and at each change, until it has ended: server-sent events."""
-    context = context_of(request)
-    return await follow(context, caller, partial(_told, context, job_id))
+    return await follow(request, caller, partial(run_in_threadpool, _told, context_of(request), job_id))
 
 
 @router.post("/jobs/{job_id}/cancel", summary="Cancel a job")
-def cancel(job_id: str, errand: Annotated[Errand, does(Act.CANCEL_JOB)]) -> Response:
+async def cancel(job_id: str, errand: Annotated[Errand, does(Act.CANCEL_JOB)]) -> Response:
     """Call off what is not processed yet; what runs at this moment ends."""
+    left: list[str] = []
 
     def act(_: str) -> Outcome:
-        revoke(cancel_job(errand.context.ledger, job_id))
+        left.extend(cancel_job(errand.context.ledger, job_id))
         return 200, _told(errand.context, job_id)
 
-    return errand.run(job_id, None, act)
+    answer = await run_in_threadpool(errand.run, job_id, None, act)
+    await revoke(errand.context.asking, left)
+    return answer
 
 
 @router.get("/jobs/{job_id}/files", summary="List the files of a job, and what became of each")
@@ -183,7 +185,8 @@ def _told(context: ApiContext, job_id: str) -> dict[str, Any]:
     view = jsonable_encoder(job_overview(context.ledger, job_id, limit=0))
     outputs = [f"/api/v1/jobs/{job_id}/outputs/{PurePosixPath(path).name}" for path in view["outputs"]]
     left = {name: value for name, value in view.items() if name not in ("files", "notify", "kind")}
-    return {**left, "outputs": outputs, "self": f"/api/v1/jobs/{job_id}"}
+    # The task of a file bears its id, and any task of a workflow leads to it.
+    return {**left, "outputs": outputs, "workflow": file_id(job_id, 1), "self": f"/api/v1/jobs/{job_id}"}
 
 
 def _file(context: ApiContext, job_id: str, file_id: str) -> File:

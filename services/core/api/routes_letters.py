@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.encoders import jsonable_encoder
+from kombu.utils.json import dumps
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -24,7 +26,14 @@ from services.core.ledger.errors import InvalidSubmission, WrongState
 from services.core.outgoing import replay_to_publish
 from services.core.usecases.acting import Outcome
 from services.core.usecases.api_keys import KeyEntry
-from services.core.usecases.letters import LetterView, as_plain, drop_letters, list_letters, the_letter
+from services.core.usecases.letters import (
+    LetterView,
+    as_plain,
+    count_choices,
+    drop_letters,
+    list_letters,
+    the_letter,
+)
 from services.core.usecases.replay_letters import edit_letter, replay_letters, undo_edit
 from shared.dead_letters import Reason
 from shared.replaying import NotReplayable, arguments_of, why_not
@@ -103,17 +112,38 @@ def list_(
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """List dead letters without their arguments, which may be secret; what was raised is told to operators alone."""
-    reads = caller.role in ROLES[Act.READ_LETTER]
-    if text is not None and not reads:
-        raise Problem(403, "not-allowed", f"A key with the role {caller.role} may not search what dead letters say.")
+    _refuse_text(caller, text)
     which = LetterFilter(
         queue=queue, task=task, reason=reason, broker=broker, since=aware(since), until=aware(until),
         task_id=task_id, workflow=workflow, text=text, replayed=replayed,
     )  # fmt: skip
     told = page(list_letters(context_of(request).ledger, which, after=after, limit=limit))
-    if not reads:
+    if caller.role not in ROLES[Act.READ_LETTER]:
         told["entries"] = [{**entry, "detail": None} for entry in told["entries"]]
     return told
+
+
+@router.get("/dead/counts", summary="Count dead letters")
+def counts(
+    *,
+    request: Request,
+    caller: Annotated[KeyEntry, may(Act.READ)],
+    queue: str | None = None,
+    task: str | None = None,
+    reason: Reason | None = None,
+    broker: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    text: Annotated[str | None, Query(min_length=1, description="Takes the role operator.")] = None,
+    replayed: Annotated[bool | None, Query(description="Those that were replayed; all without it.")] = None,
+) -> dict[str, Any]:
+    """Count those that a filter finds, and in `by` those that it would find with another reason, queue, and so on."""
+    _refuse_text(caller, text)
+    which = LetterFilter(
+        queue=queue, task=task, reason=reason, broker=broker, since=aware(since), until=aware(until), text=text,
+        replayed=replayed,
+    )  # fmt: skip
+    return asdict(count_choices(context_of(request).ledger, which))
 
 
 @router.get("/dead/{number}", summary="Read a dead letter, arguments and all")
@@ -122,7 +152,11 @@ def show(
     number: Number,
     caller: Annotated[KeyEntry, may(Act.READ_LETTER)],  # noqa: ARG001
 ) -> dict[str, Any]:
-    """Tell cause, traceback, headers, arguments, lineage, and whether it can be replayed."""
+    """Tell cause, traceback, headers, arguments, lineage, and whether it can be replayed.
+
+    `embedded` is what follows the task: callbacks, the rest of its chain, its chord. `to_replay` has the arguments that
+    it will be replayed with, as JSON texts: those that somebody has changed them to, or its own.
+    """
     return _told(context_of(request), number)
 
 
@@ -143,7 +177,7 @@ def replay(some: Some, errand: Annotated[Errand, does(Act.REPLAY_LETTERS)]) -> R
             "dry_run": some.dry_run,
         }
 
-    return errand.run("dead letters", some.model_dump(), act)
+    return errand.run("dead letters", some.model_dump(), act, once=not some.dry_run)
 
 
 @router.post("/dead/drop", summary="Drop dead letters")
@@ -157,7 +191,7 @@ def drop(some: Some, errand: Annotated[Errand, does(Act.DROP_LETTERS)]) -> Respo
             return 200, {"dropped": len(found.entries), "dry_run": True}
         return 200, {"dropped": drop_letters(errand.context.ledger, which, some.limit), "dry_run": False}
 
-    return errand.run("dead letters", some.model_dump(), act)
+    return errand.run("dead letters", some.model_dump(), act, once=not some.dry_run)
 
 
 @router.post("/dead/{number}/replay", summary="Replay a dead letter")
@@ -174,7 +208,7 @@ def replay_one(number: Number, errand: Annotated[Errand, does(Act.REPLAY_LETTERS
             raise WrongState("dead letter", str(number), "replayed already", "replayed again")
         return 200, _told(errand.context, number, arguments=False)
 
-    return errand.run(f"dead letter {number}", None, act)
+    return errand.run(f"dead letter {number}", None, act, once=True)
 
 
 @router.post("/dead/{number}/edit", summary="Change with which arguments a dead letter is replayed")
@@ -205,7 +239,12 @@ def drop_one(number: Number, errand: Annotated[Errand, does(Act.DROP_LETTERS)]) 
         drop_letters(errand.context.ledger, LetterFilter(numbers=(number,), replayed=None))
         return 200, {"dropped": 1}
 
-    return errand.run(f"dead letter {number}", None, act)
+    return errand.run(f"dead letter {number}", None, act, once=True)
+
+
+def _refuse_text(caller: KeyEntry, text: str | None) -> None:
+    if text is not None and caller.role not in ROLES[Act.READ_LETTER]:
+        raise Problem(403, "not-allowed", f"A key with the role {caller.role} may not search what dead letters say.")
 
 
 def _told(context: ApiContext, number: int, *, arguments: bool = True) -> dict[str, Any]:
@@ -220,10 +259,19 @@ def _told(context: ApiContext, number: int, *, arguments: bool = True) -> dict[s
 def _arguments(view: LetterView) -> dict[str, Any]:
     letter = view.letter
     try:
-        args, kwargs, _ = arguments_of(letter)
+        args, kwargs, embedded = arguments_of(letter)
     except NotReplayable:
         return {"body": base64.b64encode(letter.body).decode("ascii")}
-    return {"args": _plain(args), "kwargs": _plain(kwargs)}
+    told = {"args": _plain(args), "kwargs": _plain(kwargs), "embedded": _plain(embedded)}
+    if view.edited_body is not None:
+        args, kwargs, _ = arguments_of(replace(letter, body=view.edited_body))
+    return {**told, "to_replay": {"args": _exact(list(args)), "kwargs": _exact(dict(kwargs))}}
+
+
+def _exact(arguments: Any) -> str:
+    """Return arguments as their message would have them: a browser rounds large numbers, and knows no times."""
+    text: str = dumps(arguments, indent=2, ensure_ascii=False)
+    return text
 
 
 def _plain(value: Any) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
 
 from services.core.api.access import Errand, does, may
 from services.core.api.context import context_of
+from services.core.api.events import follow
 from services.core.api.hiding import plain
 from services.core.api.pages import Limit
 from services.core.api.roles import ROLES, Act
@@ -25,6 +29,7 @@ from services.core.usecases.api_keys import KeyEntry
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"])
 RECENT = timedelta(days=1)
+LEFT_OUT: dict[str, Any] = dict.fromkeys(("args", "kwargs", "result", "traceback", "next_steps"))
 TaskId = Annotated[str, Field(max_length=255)]
 
 
@@ -50,6 +55,7 @@ def list_(
     since: datetime | None = None,
     until: datetime | None = None,
     text: Annotated[str | None, Query(max_length=200, description="Operators search arguments, too.")] = None,
+    brief: Annotated[bool, Query(description="Without arguments, results and tracebacks, which are large.")] = False,
     after: Annotated[str | None, Query(max_length=400)] = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
@@ -64,7 +70,8 @@ def list_(
     found = list_tasks(ledger, which, cursor=after, limit=limit)
     status = status_of_history(ledger)
     history = {"at_work": status.at_work, "dropped": status.dropped}
-    return {"entries": [plain(caller, task) for task in found.tasks], "after": found.after, "history": history}
+    tasks = [replace(task, **LEFT_OUT) if brief else task for task in found.tasks]
+    return {"entries": [plain(caller, task) for task in tasks], "after": found.after, "history": history}
 
 
 @router.get("/tasks/{task_id}", summary="Tell what is known of a task")
@@ -74,14 +81,14 @@ def show(request: Request, task_id: TaskId, caller: Annotated[KeyEntry, may(Act.
 
 
 @router.post("/tasks/{task_id}/revoke", summary="Revoke a task")
-def revoke(task_id: TaskId, given: Revoke, errand: Annotated[Errand, does(Act.REVOKE_TASK)]) -> Response:
+async def revoke(task_id: TaskId, given: Revoke, errand: Annotated[Errand, does(Act.REVOKE_TASK)]) -> Response:
     """Have no worker run it, wherever it waits."""
 
     def act(_: str) -> Outcome:
         revoke_tasks(app, [task_id], terminate=given.terminate)
         return 200, {"task": task_id, "revoked": True, "terminate": given.terminate}
 
-    return errand.run(task_id, given.model_dump(), act)
+    return await errand.run_asking(task_id, given.model_dump(), act)
 
 
 @router.get("/workflows", summary="List workflows, the newest first")
@@ -100,6 +107,19 @@ def workflows(
 @router.get("/workflows/{task_id}", summary="Draw the workflow of a task")
 def workflow(request: Request, task_id: TaskId, caller: Annotated[KeyEntry, may(Act.SEE)]) -> dict[str, Any]:
     """Tell its steps, each with broker and state, and which follows from which; any of its tasks leads to it."""
+    return _workflow(request, task_id, caller)
+
+
+@router.get("/workflows/{task_id}/events", summary="Follow a workflow", response_class=StreamingResponse)
+async def workflow_events(request: Request, task_id: TaskId, caller: Annotated[KeyEntry, may(Act.SEE)]) -> Response:
+    """Send all of it at once and at each change, without an end, for its tasks may be replayed: server-sent events.
+
+    A large one is told less often than a small one.
+    """
+    return await follow(request, caller, partial(run_in_threadpool, _workflow, request, task_id, caller))
+
+
+def _workflow(request: Request, task_id: str, caller: KeyEntry) -> dict[str, Any]:
     return plain(caller, the_workflow(app, context_of(request).ledger, task_id))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.core import bootstrap
 from services.core.api.application import create_app
 from services.core.api.context import ApiContext
-from services.core.api.rates import Rates
+from services.core.api.rates import ANSWER_WITHIN_SECONDS, SharedRates
 from services.core.api.server import serve
 from services.core.app import app as fleet
 from services.core.ledger.migrations import require_current
@@ -37,6 +37,6 @@ def run(host: str, port: int) -> bool:
         storage=bootstrap.storage(),
         settings=settings,
         exposition=lambda: exposition(registry),
-        rates=Rates(settings.api_requests_per_second),
+        rates=SharedRates(fleet.state.apart(ANSWER_WITHIN_SECONDS), settings.api_requests_per_second),
     )
     return serve(create_app(context, RequestMetrics(registry)), context, host, port)

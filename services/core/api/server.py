@@ -164,9 +164,11 @@ def serve(app: FastAPI, context: ApiContext, host: str, port: int) -> bool:
         port: The port; 0 takes a free one, which the log tells.
     """
     PatientProtocol.most_connections = _raise_open_files() - FILES_FOR_OTHERS
+    proxies = [network for network in (context.settings.api_forwarded_allow_ips or "").split(",") if network]
     config = uvicorn.Config(
         app, host=host, port=port, http=PatientProtocol, ws="none", lifespan="on", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=END_WITHIN_SECONDS,
+        proxy_headers=bool(proxies), forwarded_allow_ips=proxies,
     )  # fmt: skip
     server = Server(config, context)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -25,8 +25,9 @@ from shared.errors import FleetError
 from shared.settings import load_settings
 
 TEMPLATE = "welcome"
-ATTEMPTS = 5
-"""A campaign that is cut off while it is taken in is completed by submitting it again with the same id."""
+ATTEMPTS = 15
+"""While the database is away nothing is accepted; whoever has work tries again."""
+PAUSE_SECONDS = 2.0
 
 
 def main(plan: Sequence[Submission], seed: int) -> None:
@@ -37,38 +38,38 @@ def main(plan: Sequence[Submission], seed: int) -> None:
     for submission in plan:
         time.sleep(max(0.0, started + submission.at - time.monotonic()))
         begun = time.monotonic()
-        line: dict[str, Any] = {"what": submission.what, "number": submission.number, "size": submission.size}
-        try:
-            line["id"] = _attempt(partial(submit, submission), ATTEMPTS if submission.what is What.CAMPAIGN else 1)
-        except (FleetError, OSError) as error:
-            line["refused"] = f"{type(error).__name__}: {error}"
-        print(json.dumps({**line, "seconds": time.monotonic() - begun}), flush=True)
+        said = {"what": submission.what, "number": submission.number, "size": submission.size}
+        said |= _answer(partial(submit, submission))
+        print(json.dumps({**said, "seconds": time.monotonic() - begun}), flush=True)
 
 
-def _attempt(submit: Callable[[], str], attempts: int) -> str:
+def _answer(submit: Callable[[int], str], attempt: int = 1) -> dict[str, Any]:
+    """Submit, again if it was not taken; return the id with the attempt that it came from, or why there is none."""
     try:
-        return submit()
-    except FleetError:
-        if attempts == 1:
-            raise
-        return _attempt(submit, attempts - 1)
+        return {"id": submit(attempt), "attempt": attempt}
+    except (FleetError, OSError) as error:
+        if attempt == ATTEMPTS:
+            return {"refused": f"{type(error).__name__}: {error}"}
+    time.sleep(PAUSE_SECONDS)
+    return _answer(submit, attempt + 1)
 
 
 class _Submit:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
 
-    def __call__(self, submission: Submission) -> str:
+    def __call__(self, submission: Submission, attempt: int) -> str:
         """Submit one thing; return the id of its receipt."""
         match submission.what:
             case What.CAMPAIGN:
                 return self._campaign(submission)
             case What.JOB:
-                return self._job(submission)
+                return self._job(submission, attempt)
             case What.MAIL:
                 return self._mail(submission)
 
     def _campaign(self, submission: Submission) -> str:
+        """Submit a list; one that is cut off while it is taken in is completed by the same id."""
         path = self._folder / f"campaign-{submission.number}.csv"
         samples.write_list(path, samples.addresses(submission.number, submission.size))
         taken = submit_campaign(
@@ -81,16 +82,25 @@ class _Submit:
         )
         return taken.campaign_id
 
-    def _job(self, submission: Submission) -> str:
+    def _job(self, submission: Submission, attempt: int) -> str:
+        """Submit files; a connection that breaks may hide that they were taken, so each attempt tells somebody else."""
         folder = self._folder / f"job-{submission.number}"
         samples.write_files(folder, submission.size, self._seed * 10_000 + submission.number)
         publish = partial(workflows.job_to_publish, notify=True)
-        return submit_files(ledger(), storage(), [folder], samples.owner(submission.number), publish=publish).job_id
+        owner = samples.owner(submission.number, attempt)
+        return submit_files(ledger(), storage(), [folder], owner, publish=publish).job_id
 
     def _mail(self, submission: Submission) -> str:
-        variables = {"name": "Reader"}
-        address = samples.single(submission.number)
-        return str(submit_mail(ledger(), address, TEMPLATE, variables, publish=workflows.mail_to_publish)["key"])
+        """Submit a single mail; it is the same one at every attempt."""
+        taken = submit_mail(
+            ledger(),
+            samples.single(submission.number),
+            TEMPLATE,
+            {"name": "Reader"},
+            mail_id=f"mail-chaos-{submission.number}",
+            publish=workflows.mail_to_publish,
+        )
+        return str(taken["key"])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,7 +16,6 @@ from services.core.chaos.receipts import CampaignReceipt, JobReceipt, MailReceip
 from services.core.local.processes import ChildProcess
 from services.core.local.waiting import wait_until
 from shared.errors import FleetError
-from shared.settings import child_environment
 
 CLIENT = "services.core.chaos.client"
 LONGEST_SUBMISSION_SECONDS = 120.0
@@ -51,22 +49,17 @@ class ClientLoad:
 
     Args:
         plan: What to submit, in the order of its time.
-        home: The folder of the fleet.
-        seed: Makes the content of the files.
+        path: The file that the program reads it from.
+        client: The program: ``services.core.chaos.client``.
     """
 
-    def __init__(self, plan: Sequence[Submission], home: Path, seed: int) -> None:
+    def __init__(self, plan: Sequence[Submission], path: Path, client: ChildProcess) -> None:
         self.receipts = Receipts()
         self.slowest = 0.0
         self._plan, self._read = plan, 0
-        path = home / "plan.json"
         path.write_text(json.dumps([asdict(submission) for submission in plan]))
-        self._client = ChildProcess(
-            "client",
-            [sys.executable, "-m", CLIENT, str(path), str(seed)],
-            log=home / "logs" / "client.log",
-            environment=child_environment({"YARD_HOME": str(home)}, without=("YARD_",)),
-        )
+        path.chmod(0o644)  # in a container another user reads it
+        self._client = client
         self._client.start()
 
     def wait(self, seconds: float) -> bool:
@@ -104,7 +97,8 @@ class ClientLoad:
             case What.CAMPAIGN:
                 self.receipts.campaigns.append(CampaignReceipt(said["id"], samples.addresses(number, size)))
             case What.JOB:
-                self.receipts.jobs.append(JobReceipt(said["id"], samples.file_names(size), samples.owner(number)))
+                owner = samples.owner(number, said["attempt"])
+                self.receipts.jobs.append(JobReceipt(said["id"], samples.file_names(size), owner))
             case What.MAIL:
                 self.receipts.mails.append(MailReceipt(said["id"], samples.single(number)))
 

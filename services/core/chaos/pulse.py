@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
+from typing import NamedTuple
 
 from shared.metrics import Reading, scrape
 
@@ -13,17 +14,30 @@ ACTIVE = "celery_worker_tasks_active"
 RUNTIME = "celery_task_runtime_count"
 
 
+class Look(NamedTuple):
+    """What is seen of a process at one moment."""
+
+    active: int
+    """How much is in flight there."""
+    ended: float
+    """How much it has ended since it started."""
+
+
+Looker = Callable[[], Look | None]
+"""Looks at a process; sees nothing of one that does not answer."""
+
+
 class Pulse:
-    """Reads the metrics of one worker again and again, in a thread; what it tells is at most half a second old.
+    """Looks at one process again and again, in a thread; what it tells is at most a second old.
 
     Args:
-        url: Where they are.
+        look: Looks once.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._active = 0
-        self._ended_count = 0.0
+    def __init__(self, look: Looker) -> None:
+        self._look = look
+        self.last: Look | None = None
+        """What was seen last."""
         self.ended_at: list[float] = []
         """When it was seen that something had ended, by ``time.monotonic``."""
         self._over = Event()
@@ -31,11 +45,11 @@ class Pulse:
         self._thread.start()
 
     def active(self) -> int:
-        """Say how many tasks the worker ran when it was last seen."""
-        return self._active
+        """Say how much was in flight in the process when it was last seen."""
+        return self.last.active if self.last else 0
 
     def first_after(self, moment: float) -> float | None:
-        """Say when, after a moment, the worker was first seen to have ended something."""
+        """Say when, after a moment, the process was first seen to have ended something."""
         return next((at for at in self.ended_at if at > moment), None)
 
     def stop(self) -> None:
@@ -44,23 +58,33 @@ class Pulse:
         self._thread.join(10)
 
     def _run(self) -> None:
+        ended = 0.0
         while not self._over.wait(LOOK_SECONDS):
             looked_at = time.monotonic()
-            try:
-                readings = scrape(self._url)
-            except (OSError, ValueError):
-                self._active = 0
+            self.last = seen = self._look()
+            if seen is None:
                 continue
-            self._active = int(_total(readings, ACTIVE))
-            ended = _total(readings, RUNTIME)
-            if ended and ended != self._ended_count:
+            if seen.ended and seen.ended != ended:
                 self.ended_at.append(looked_at)
-            self._ended_count = ended
+            ended = seen.ended
 
 
-def pulses(urls: Mapping[str, str]) -> dict[str, Pulse]:
-    """Take the pulse of each worker, by name."""
-    return {name: Pulse(url) for name, url in urls.items()}
+def look_at(url: str) -> Look | None:
+    """Look at a worker by its metrics.
+
+    Args:
+        url: Where they are.
+    """
+    try:
+        readings = scrape(url)
+    except (OSError, ValueError):
+        return None
+    return Look(int(_total(readings, ACTIVE)), _total(readings, RUNTIME))
+
+
+def pulses(lookers: Mapping[str, Looker]) -> dict[str, Pulse]:
+    """Take the pulse of each process, by name."""
+    return {name: Pulse(look) for name, look in lookers.items()}
 
 
 def _total(readings: list[Reading], name: str) -> float:

@@ -18,9 +18,9 @@ def addresses(campaign: int, size: int) -> tuple[str, ...]:
     return tuple(f"c{campaign}-r{number}@{DOMAIN}" for number in range(1, size + 1))
 
 
-def owner(job: int) -> str:
-    """Return the address that is told of a file job, and of nothing else."""
-    return f"job-{job}@{DOMAIN}"
+def owner(job: int, attempt: int) -> str:
+    """Return the address that is told of a file job, and of nothing else; another one at each attempt to submit it."""
+    return f"job-{job}-{attempt}@{DOMAIN}"
 
 
 def single(mail: int) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-EVERY_SECONDS = 4.0
-"""Between two faults, on average."""
 FIRST_AFTER_SECONDS = 5.0
 """There has to be work first."""
 BETWEEN_SECONDS = 20.0
@@ -27,6 +25,8 @@ class Kind(StrEnum):
     """SIGKILL to one process of a worker's pool."""
     RESTART = "restart"
     """SIGTERM, and started again."""
+    ROLL = "roll"
+    """A worker is stopped within its grace period, and a new one takes its place, as a deploy does it."""
     FREEZE = "freeze"
     """SIGSTOP, and SIGCONT some seconds later."""
     CUT = "cut the connections to"
@@ -59,6 +59,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How quickly faults follow each other."""
+
+    every: float = 4.0
+    """Seconds between two faults, on average."""
+    between: float = BETWEEN_SECONDS
+    """Seconds between two faults of one target."""
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What can be struck, by name."""
 
@@ -69,18 +79,26 @@ class Targets:
     """Other processes of the fleet: the schedule, the relay, the observer."""
     redis: str
     rabbitmq: str | None = None
+    database: str | None = None
+    rolled: Sequence[str] = ()
+    """Those of the workers that are replaced under load."""
+    cut_off: Sequence[str] = ()
+    """What is cut off from its network once at least."""
+    proxied: bool = True
+    """Whether single connections to the servers can be cut."""
+    pace: Pace = Pace()
 
     @property
-    def brokers(self) -> tuple[str, ...]:
-        """The servers."""
-        return (self.redis,) if self.rabbitmq is None else (self.redis, self.rabbitmq)
+    def servers(self) -> tuple[str, ...]:
+        """The brokers, and the database where it is a server."""
+        return tuple(name for name in (self.redis, self.rabbitmq, self.database) if name is not None)
 
 
 def plan_faults(seed: int, seconds: float, targets: Targets) -> tuple[Fault, ...]:
     """Draw the faults of a run.
 
-    Each process is killed once and each broker restarted twice and killed once, as far as the time allows; the
-    rest is drawn by lot.
+    Each process is killed once, each server restarted twice and killed once, and what can be rolled or cut off is so
+    once, as far as the time allows; the rest is drawn by lot.
 
     Args:
         seed: The same seed gives the same faults.
@@ -88,8 +106,9 @@ def plan_faults(seed: int, seconds: float, targets: Targets) -> tuple[Fault, ...
         targets: What can be struck.
     """
     lot = random.Random(seed)  # noqa: S311 - it has to be repeatable
-    count = max(1, int((seconds - FIRST_AFTER_SECONDS) / EVERY_SECONDS))
-    slots = [FIRST_AFTER_SECONDS + at * EVERY_SECONDS + lot.uniform(0, EVERY_SECONDS / 2) for at in range(count)]
+    every = targets.pace.every
+    count = max(1, int((seconds - FIRST_AFTER_SECONDS) / every))
+    slots = [FIRST_AFTER_SECONDS + at * every + lot.uniform(0, every / 2) for at in range(count)]
     certain = _certain(targets)
     lot.shuffle(certain)
     wanted = certain + [_by_lot(lot, targets) for _ in range(max(0, len(slots) - len(certain)))]
@@ -101,15 +120,17 @@ def plan_faults(seed: int, seconds: float, targets: Targets) -> tuple[Fault, ...
                 del wanted[number]
                 lasts = round(lot.uniform(*LASTING[kind]), 1) if kind in LASTING else 0.0
                 faults.append(Fault(round(at, 1), kind, target, lasts))
-                free_at[target] = at + lasts + BETWEEN_SECONDS
+                free_at[target] = at + lasts + targets.pace.between
                 break
     return tuple(faults)
 
 
 def _certain(targets: Targets) -> list[tuple[Kind, str]]:
     return [
-        *((Kind.KILL, name) for name in (*targets.workers, *targets.helpers, *targets.brokers)),
-        *((Kind.RESTART, name) for name in targets.brokers for _ in range(2)),
+        *((Kind.KILL, name) for name in (*targets.workers, *targets.helpers, *targets.servers)),
+        *((Kind.RESTART, name) for name in targets.servers for _ in range(2)),
+        *((Kind.ROLL, name) for name in targets.rolled),
+        *((Kind.PARTITION, name) for name in targets.cut_off),
     ]
 
 
@@ -126,12 +147,13 @@ def _weighted(targets: Targets) -> Iterator[tuple[tuple[Kind, str], float]]:
         (Kind.KILL_CHILD, targets.forking, 15),
         (Kind.FREEZE, targets.workers, 15),
         (Kind.KILL, targets.helpers, 10),
-        (Kind.FREEZE, targets.brokers, 5),
-        (Kind.RESTART, targets.brokers, 5),
-        (Kind.CUT, targets.brokers, 5),
-        (Kind.HALF_OPEN, targets.brokers, 3),
-        (Kind.PARTITION, targets.brokers, 5),
+        (Kind.FREEZE, targets.servers, 5),
+        (Kind.RESTART, targets.servers, 5),
+        (Kind.CUT, targets.servers if targets.proxied else (), 5),
+        (Kind.HALF_OPEN, targets.servers if targets.proxied else (), 3),
+        (Kind.PARTITION, targets.cut_off or targets.servers, 5),
         (Kind.FILL, (targets.redis,), 2),
+        (Kind.ROLL, targets.rolled, 10),
     ):
         for name in names:
             yield (kind, name), weight / len(names)

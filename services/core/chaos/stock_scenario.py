@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ from celery import Celery, chain, chord
 
 from services.core.chaos import samples, stock
 from services.core.chaos.amounts import Submission, What
-from services.core.chaos.course import REDIS, Course, Run, Subject, proxied_fleet
+from services.core.chaos.course import REDIS, Course, Run, Subject
 from services.core.chaos.faults import Tell
 from services.core.chaos.load import ThreadLoad
+from services.core.chaos.local_faults import LocalFaults
 from services.core.chaos.mail_folder import MailFolder
+from services.core.chaos.proxied_fleet import gave_up, proxied_fleet
+from services.core.chaos.proxy import Proxy
 from services.core.chaos.receipts import CampaignReceipt, JobReceipt, MailReceipt, Receipts
 from services.core.chaos.report import Report
 from services.core.chaos.schedule import Targets
@@ -43,21 +48,23 @@ def stock_plan(settings: FleetSettings) -> Plan:  # noqa: ARG001
 def play_stock(run: Run, home: Path, *, tell: Tell) -> Report:
     """Run a scenario on plain Celery; see ``scenario.play``."""
     with proxied_fleet(home, stock_plan, tell) as (fleet, proxies):
-        return Course(run, _subject(run, fleet), proxies, tell).take()
+        return Course(run, _subject(run, fleet, proxies), tell).take()
 
 
-def _subject(run: Run, fleet: LocalFleet) -> Subject:
+def _subject(run: Run, fleet: LocalFleet, proxies: Mapping[str, Proxy]) -> Subject:
     mail = MailFolder(fleet.mail.folder)
     submitter = StockSubmitter(stock.stock(fleet.settings))
     return Subject(
         name=f"{run.scenario}, stock Celery",
-        fleet=fleet,
         targets=TARGETS,
+        faults=LocalFaults(fleet.services, proxies=proxies, redis_url=fleet.redis.url(), seed=run.seed),
         load=lambda plan: ThreadLoad(plan, submitter.submit, submitter.receipts),
-        mail=mail,
+        arrived=mail.read,
         check=lambda receipts: _check(receipts, mail, stock.done_folder(fleet.settings)),
+        workers={},
         behind={REDIS: WORKERS},
         in_flight={name: lambda: 0 for name in WORKERS},
+        gave_up=partial(gave_up, fleet),
         notes=(WHAT_IT_IS, "It has no metrics: which faults hit work in flight, and recovery, can't be seen."),
     )
 

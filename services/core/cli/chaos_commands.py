@@ -23,29 +23,36 @@ def chaos(
     chords: Annotated[int, typer.Option(min=0, help="File jobs, each a chord of its share of the files.")] = 10,
     mails: Annotated[int, typer.Option(min=0, help="Single mails.")] = 20,
     stock: Annotated[bool, typer.Option("--stock", help="The same shapes of work and faults on plain Celery.")] = False,
+    containers: Annotated[
+        bool, typer.Option("--containers", help="The fleet of compose.yaml, as a project of its own.")
+    ] = False,
     home: Annotated[Path, typer.Option(help="Folder for everything it writes; emptied first.")] = Path("var/chaos"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
 ) -> None:
     """Strike a fleet of its own with faults while it works, and count what is lost and what is repeated.
 
     Workers, single children, the relay, the schedule, the observer and the brokers are killed, frozen, restarted and
-    cut off by lot.  Then everything is let go, and what was accepted is reconciled with what arrived.
+    cut off by lot; in containers also PostgreSQL, and every worker is replaced under load.  Then everything is let go,
+    and what was accepted is reconciled with what arrived.
 
     \b
     Examples:
       yard chaos campaign --minutes 2
       yard chaos mixed --seed 3 --recipients 20000 --files 500
       yard chaos campaign --stock
+      yard chaos mixed --containers
     """
-    from services.core.cli.chaos import run_chaos
+    from services.core.cli.chaos import Subject, run_chaos
 
+    if stock and containers:
+        raise typer.BadParameter("Plain Celery is not run in containers: take --stock or --containers.")
     raise typer.Exit(
         run_chaos(
             scenario,
+            Subject.STOCK if stock else Subject.CONTAINERS if containers else Subject.LOCAL,
             seed=seed,
             minutes=minutes,
             work={"recipients": recipients, "files": files, "chords": chords, "mails": mails},
-            stock=stock,
             home=home,
             as_json=as_json,
         )

@@ -26,9 +26,10 @@ from shared.names import ServiceName
 
 KEPT = "kept"
 LEDGER = "ledger"
+LEDGER_READER = "ledger_reader"
 POSTGRES = "postgres"
 GRAFANA = "grafana"
-PASSWORDS = (*ACCOUNTS, LEDGER, POSTGRES, GRAFANA)
+PASSWORDS = (*ACCOUNTS, LEDGER, LEDGER_READER, POSTGRES, GRAFANA)
 
 RELAY_PASSWORD = "yard_smtp_password"  # noqa: S105 - the name of a file
 
@@ -72,21 +73,26 @@ def keep_relay_password(root: Path, password: str) -> None:
 
 def _files(passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return the files of each reader, by name."""
-    ledger = {"yard_database_url": f"postgresql://switchyard:{passwords[LEDGER]}@postgres:5432/switchyard"}
+    ledger = {"yard_database_url": _ledger("switchyard", passwords[LEDGER])}
+    reads_ledger = {"yard_database_url": _ledger(OBSERVER, passwords[LEDGER_READER])}
     management = {"yard_broker_batch_management_url": f"http://{OBSERVER}:{passwords[OBSERVER]}@rabbitmq:15672"}
     brokers = {account: _brokers(account, passwords[account]) for account in ACCOUNTS}
     return {
         ServiceName.EMAIL_WORKER: brokers[ServiceName.EMAIL_WORKER],
         ServiceName.FILE_WORKER: brokers[ServiceName.FILE_WORKER],
         ServiceName.CORE: brokers[ServiceName.CORE] | ledger,
-        OBSERVER: brokers[OBSERVER] | ledger | management,
+        OBSERVER: brokers[OBSERVER] | reads_ledger | management,
         YARD: brokers[YARD] | ledger | management,
         "redis": {"users.acl": redis_users(passwords), OPERATOR: passwords[OPERATOR]},
         "rabbitmq": {
             "definitions.json": json.dumps(rabbitmq_definitions(passwords), indent=2),
             OPERATOR: passwords[OPERATOR],
         },
-        "postgres": {"ledger.sql": _ledger_role(passwords[LEDGER]), "superuser": passwords[POSTGRES]},
+        "postgres": {
+            "ledger.sql": _ledger_role(passwords[LEDGER]),
+            "observer.sql": _reader_role(passwords[LEDGER_READER]),  # PostgreSQL runs them by name
+            "superuser": passwords[POSTGRES],
+        },
         "grafana": {"admin": passwords[GRAFANA]},
     }
 
@@ -103,6 +109,10 @@ def _brokers(account: str, password: str) -> dict[str, str]:
 
 def _redis(account: str, password: str, database: int) -> str:
     return f"redis://{account}:{password}@redis:6379/{database}"
+
+
+def _ledger(role: str, password: str) -> str:
+    return f"postgresql://{role}:{password}@postgres:5432/switchyard"
 
 
 def _ledger_role(password: str) -> str:
@@ -129,4 +139,14 @@ def _unwritable(root: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"The secrets can't be written below {root}: {error.strerror}: {error.filename}. "
         "They are made inside the fleet in containers, by `docker compose up`."
+    )
+
+
+def _reader_role(password: str) -> str:
+    """Write what makes the role that reads the ledger and changes nothing; it may be run again."""
+    return (
+        f"DO $$ BEGIN CREATE ROLE {OBSERVER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;\n"
+        f"ALTER ROLE {OBSERVER} PASSWORD '{password}';\n"
+        f"GRANT CONNECT ON DATABASE switchyard TO {OBSERVER};\n"
+        f"GRANT pg_read_all_data TO {OBSERVER};\n"
     )

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import redis
+from kombu.exceptions import OperationalError
 
 from services.core.history.search import note_purged, waiting_in
 from services.core.ledger.engine import Ledger
@@ -27,6 +28,12 @@ logger = logging.getLogger(__name__)
 MOST_PEEKED = 100
 MOST_BYTES = 65_536
 """Of a message that is peeked at; of a larger one the id alone is told, if at all."""
+
+
+class BrokerNotReached(OperationalError):
+    """The broker of a queue could not be reached; nothing was done."""
+
+    sent: Literal["no"] = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +153,15 @@ def purge_queue(app: FleetCelery, ledger: Ledger | None, name: str) -> int:
 
     Raises:
         UnknownQueue: There is no such queue; nothing was removed.
-        kombu.exceptions.OperationalError: Its broker is out of reach.
+        BrokerNotReached: Its broker is out of reach; nothing was removed.
+        kombu.exceptions.OperationalError: Its broker went away over it; some, or all, may be removed.
     """
     broker = app.routing.owner(known_queue(app, name))
     with app.connection_for_write(broker) as connection:
-        connection.ensure_connection(max_retries=1, timeout=4.0)
+        try:
+            connection.ensure_connection(max_retries=1, timeout=4.0)
+        except OperationalError as error:
+            raise BrokerNotReached(str(error)) from error
         removed = int(app.amqp.queues[name](connection.default_channel).purge() or 0)
     if ledger is not None and removed:
         try:
@@ -214,7 +225,8 @@ def _serving(app: FleetCelery, timeout: float) -> dict[str, int]:
     for answers in told:
         for queues in answers.workers.values():
             for queue in queues if isinstance(queues, list) else ():
-                served[queue["name"]] += 1
+                if queue["name"] in served:  # another fleet, or another release, may share the broker
+                    served[queue["name"]] += 1
     return served
 
 

@@ -49,8 +49,9 @@ def list_entries(app: FleetCelery) -> list[EntryView]:
     Raises:
         redis.RedisError: Shared state does not answer.
     """
-    known = RunsTable(app.state, str(app.main)).known()
-    return [_view(app, entry, known.get(name)) for name, entry in _entries(app).items()]
+    table = RunsTable(app.state, str(app.main))
+    known, paused = table.known(), table.pauses.paused()  # one may be paused before any beat took it up
+    return [_view(app, entry, known.get(name), paused.get(name)) for name, entry in _entries(app).items()]
 
 
 def pause_entry(app: FleetCelery, name: str, by: str) -> bool:
@@ -114,10 +115,10 @@ def _pauses(app: FleetCelery) -> PauseTable:
     return RunsTable(app.state, str(app.main)).pauses
 
 
-def _view(app: FleetCelery, entry: ScheduleEntry, known: KnownRuns | None) -> EntryView:
+def _view(app: FleetCelery, entry: ScheduleEntry, known: KnownRuns | None, paused: Pause | None) -> EntryView:
     queue = entry.options.get("queue") or app.routing.queue(entry.task)
     following = None
-    if known is not None and known.paused is None:
+    if known is not None and paused is None:
         last = known.runs.last
         due, wait = entry.schedule.is_due(last.astimezone(app.timezone) if last.tzinfo else last)
         following = app.now() + timedelta(seconds=0 if due else wait)
@@ -129,5 +130,5 @@ def _view(app: FleetCelery, entry: ScheduleEntry, known: KnownRuns | None) -> En
         broker=app.routing.owners.get(str(queue)) if queue else None,
         last_run=known.fired if known else None,
         next_run=following,
-        paused=known.paused if known else None,
+        paused=paused,
     )

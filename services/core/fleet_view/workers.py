@@ -49,7 +49,8 @@ class WorkerView:
     processes: int | None
     """How many tasks it runs at once."""
     memory_kib: int | None
-    """The most memory that its parent process has had."""
+    """What its processes have now, pages that they share counted once; of a worker that does not tell so, as one of
+    stock Celery, the most that its parent process has had."""
     pid: int | None
     up_seconds: int | None
     done: int
@@ -139,6 +140,7 @@ def _of(answers: Sequence[Answers], broker: str, node: str) -> list[Any]:
 def _view(node: str, broker: str, stats: Mapping[str, Any], told: Mapping[str, list[Any]]) -> WorkerView:
     pool = stats.get("pool") or {}
     usage = stats.get("rusage")
+    most = usage.get("maxrss") if isinstance(usage, Mapping) else None
     return WorkerView(
         name=node,
         broker=broker,
@@ -147,7 +149,7 @@ def _view(node: str, broker: str, stats: Mapping[str, Any], told: Mapping[str, l
         reserved=len(told["reserved"]),
         pool=str(pool.get("implementation", "")).rpartition(":")[0].rpartition(".")[2] or None,
         processes=pool.get("max-concurrency"),
-        memory_kib=usage.get("maxrss") if isinstance(usage, Mapping) else None,
+        memory_kib=stats.get("memory_kib") or most,
         pid=stats.get("pid"),
         up_seconds=stats.get("uptime"),
         done=sum((stats.get("total") or {}).values()),

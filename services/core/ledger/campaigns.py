@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -138,7 +138,13 @@ def count_recipients(session: Session, campaign_id: str) -> dict[State, int]:
 
 
 def recipients_of(
-    session: Session, campaign_id: str, *, statuses: Collection[State] = (), after: int | None = None, limit: int
+    session: Session,
+    campaign_id: str,
+    *,
+    statuses: Collection[State] = (),
+    text: str | None = None,
+    after: int | None = None,
+    limit: int,
 ) -> Sequence[CampaignRecipient]:
     """List recipients of a campaign in the order in which they were added.
 
@@ -146,6 +152,7 @@ def recipients_of(
         session: Any transaction.
         campaign_id: The campaign.
         statuses: Only recipients with one of these; all without any.
+        text: Only recipients whose address or reason has this in it, in whatever case.
         after: The id of the last recipient of the page before.
         limit: The most to list.
     """
@@ -157,6 +164,9 @@ def recipients_of(
     )
     if statuses:
         query = query.where(CampaignRecipient.status.in_(sorted(statuses)))
+    if text is not None:
+        searched = (CampaignRecipient.address, CampaignRecipient.reason)
+        query = query.where(or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in searched)))
     return session.scalars(query).all()
 
 

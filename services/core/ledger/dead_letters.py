@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +14,9 @@ from sqlalchemy.orm import Session, defer
 
 from services.core.ledger.models import LETTER_NAME_LENGTH, KeptLetter, RemovedLetters
 from shared.dead_letters import DeadLetter, Reason, known_reason
+
+Choice = Literal["reason", "queue", "task", "broker"]
+"""A part of the filter that has few values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,20 @@ def count_letters(session: Session, which: LetterFilter) -> dict[tuple[str, str]
         .group_by(KeptLetter.queue, KeptLetter.reason)
     )
     return {(queue, reason): count for queue, reason, count in rows}
+
+
+def count_by(session: Session, which: LetterFilter, part: Choice, limit: int) -> dict[str, int]:
+    """Count dead letters by a part of the filter, which itself is left out; the most frequent values first."""
+    column = getattr(KeptLetter, part)
+    without: Mapping[str, Any] = {part: None}
+    rows = session.execute(
+        select(column, func.count())
+        .where(*replace(which, **without).conditions(), column.is_not(None))
+        .group_by(column)
+        .order_by(func.count().desc(), column)
+        .limit(limit)
+    )
+    return {str(value): count for value, count in rows}
 
 
 def remove_letters(session: Session, numbers: Collection[int]) -> None:

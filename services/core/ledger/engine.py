@@ -23,8 +23,8 @@ BUSY_TIMEOUT_SECONDS = 30
 """How long a writer waits for another; SQLite has one writer at a time, and a transaction takes milliseconds."""
 
 CONNECTIONS_KEPT = 10
-CONNECTIONS_AT_ONCE = 45
-"""More than the API has threads, which are 40; a process opens no more than it uses at the same time."""
+CONNECTIONS_AT_ONCE = 60
+"""More than the API has threads, which are 40 and twice 8; a process opens no more than it uses at the same time."""
 
 
 def utc_now() -> datetime:

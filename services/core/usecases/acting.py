@@ -1,7 +1,8 @@
 """Requests that change something: each carried out once per idempotency key, and written into the audit.
 
 A request is claimed before it is carried out.  What it makes gets its id with the claim, so whoever sends it again
-after the process has died in the middle makes the same thing, and not a second one.
+after the process has died in the middle makes the same thing, and not a second one.  What has no such id, as a queue
+that is purged, is done no second time: whoever asks again is told that nobody knows whether it was done.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class UnderWay(LedgerError):
     """The same request is being carried out at this moment; nothing was done a second time."""
 
 
+class OutcomeUnknown(LedgerError):
+    """The same request was begun, and nobody knows whether it was carried out; nothing was done a second time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a request was answered with."""
@@ -75,11 +80,18 @@ class _Claim:
 
 Outcome = tuple[int, dict[str, Any]]
 Act = Callable[[str], Outcome]
-"""Does what is asked for, given the id of what it makes; doing it again with the same id changes nothing."""
+"""Does what is asked for, given the id of what it makes; doing it again with the same id changes nothing, unless it is
+to be done ``once``."""
 
 
 def carry_out(
-    ledger: Ledger, request: Request, subject: str, act: Act, status_of: Callable[[BaseException], int]
+    ledger: Ledger,
+    request: Request,
+    subject: str,
+    act: Act,
+    status_of: Callable[[BaseException], int],
+    *,
+    once: bool = False,
 ) -> Answer:
     """Carry a request out, unless it was before, and remember its answer.
 
@@ -88,14 +100,17 @@ def carry_out(
         request: What is asked for.
         subject: The id of what it would make; that of an earlier attempt counts where there was one.
         act: Does it.  When it raises, the request may be sent again.  With a status of 500 or more it may have been
-            carried out all the same, as when a commit's answer is lost; so it keeps its id.
+            carried out all the same, as when a commit's answer is lost; so it keeps its id.  An error whose ``sent`` is
+            ``"no"`` says that nothing was done.
         status_of: Tells the HTTP status of what is raised.
+        once: Whether doing it again would do more than doing it once.
 
     Raises:
         OtherRequest: The idempotency key belongs to another request.
         UnderWay: The same request is under way.
+        OutcomeUnknown: It is to be done once, and an earlier attempt has no known end.
     """
-    claimed = _claim(ledger, request, subject)
+    claimed = _claim(ledger, request, subject, once=once)
     if isinstance(claimed, Answer):
         return claimed
     try:
@@ -105,7 +120,7 @@ def carry_out(
             _end_audit(session, claimed.audit_id, status, claimed.subject, ledger.clock())
     except BaseException as error:
         with suppress(LedgerUnavailable):  # what is left then is taken over after a while
-            _give_up(ledger, request, claimed, status_of(error))
+            _give_up(ledger, request, claimed, error, status_of(error))
         raise
     return Answer(status, body, claimed.subject)
 
@@ -135,7 +150,7 @@ def list_audit(
     return Page(page, page[-1]["id"] if len(rows) > limit else None)
 
 
-def _claim(ledger: Ledger, request: Request, subject: str) -> _Claim | Answer:
+def _claim(ledger: Ledger, request: Request, subject: str, *, once: bool) -> _Claim | Answer:
     with ledger.writing() as session:
         now = ledger.clock()
         _remove_old(session, now - KEPT_FOR)
@@ -158,17 +173,22 @@ def _claim(ledger: Ledger, request: Request, subject: str) -> _Claim | Answer:
                 return Answer(row.status, row.answer or {}, row.subject, repeated=True)
             if row.claimed_at > now - CLAIM_LASTS:
                 raise UnderWay("The same request is being carried out; ask again in some seconds.")
+            if once:
+                raise OutcomeUnknown(
+                    "The same request was begun before, and its end was not recorded: it may have been carried out, or "
+                    "not. Look how things stand; to do it again, send it with a new idempotency key."
+                )
             row.claim, row.claimed_at = token, now
         entry = _audit(session, request.caller, request.act, request.target, now)
         session.flush()
         return _Claim(row.subject, token, entry.id)
 
 
-def _give_up(ledger: Ledger, request: Request, claimed: _Claim, status: int) -> None:
+def _give_up(ledger: Ledger, request: Request, claimed: _Claim, error: BaseException, status: int) -> None:
     """Let the same request be sent again; if it may have been carried out, with the id that it has."""
     with ledger.writing() as session:
         now = ledger.clock()
-        if status >= MAY_BE_DONE:
+        if status >= MAY_BE_DONE and getattr(error, "sent", "unknown") != "no":
             session.execute(_mine(request, claimed).values(claimed_at=now - CLAIM_LASTS))
         else:
             session.execute(delete(IdempotentRequest).where(*_of(request), IdempotentRequest.claim == claimed.token))

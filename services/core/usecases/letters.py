@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from services.core.ledger.dead_letters import (
+    Choice,
     LetterFilter,
+    count_by,
     count_letters,
     find_letters,
     letter_of,
@@ -23,6 +25,8 @@ from services.core.usecases.records import Page
 from shared.dead_letters import DeadLetter
 
 REMOVED_AT_ONCE = 500
+CHOICES: Sequence[Choice] = ("reason", "queue", "task", "broker")
+MOST_CHOICES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,15 @@ class LetterCounts:
     """Removed because their queue had too many."""
 
 
+@dataclass(frozen=True, slots=True)
+class LetterChoices:
+    """How many dead letters a filter finds, and how many it would find with another value of one of its parts."""
+
+    letters: int
+    by: Mapping[str, Mapping[str, int]]
+    """For each part its most frequent values: reason, queue, task, broker."""
+
+
 def list_letters(ledger: Ledger, which: LetterFilter, *, after: int = 0, limit: int) -> Page[LetterEntry, int]:
     """List dead letters in the order in which they came into the ledger.
 
@@ -115,6 +128,17 @@ def count_kept(ledger: Ledger, which: LetterFilter | None = None) -> LetterCount
         expired=sum(row.expired for row in removed),
         over_limit=sum(row.over_limit for row in removed),
     )
+
+
+def count_choices(ledger: Ledger, which: LetterFilter) -> LetterChoices:
+    """Count dead letters by what they can be filtered by.
+
+    Raises:
+        LedgerUnavailable: The database is out of reach.
+    """
+    with ledger.reading() as session:
+        letters = sum(count_letters(session, which).values())
+        return LetterChoices(letters, {part: count_by(session, which, part, MOST_CHOICES) for part in CHOICES})
 
 
 def drop_letters(ledger: Ledger, which: LetterFilter, limit: int | None = None) -> int:

@@ -37,7 +37,13 @@ def list_files(
 
 
 def list_recipients(
-    ledger: Ledger, campaign_id: str, *, statuses: Collection[State] = (), after: int | None = None, limit: int
+    ledger: Ledger,
+    campaign_id: str,
+    *,
+    statuses: Collection[State] = (),
+    text: str | None = None,
+    after: int | None = None,
+    limit: int,
 ) -> Page[RecipientEntry, int]:
     """List recipients of a campaign in the order in which they were added.
 
@@ -45,6 +51,7 @@ def list_recipients(
         ledger: The ledger.
         campaign_id: The campaign.
         statuses: Only recipients with one of these, such as ``NOT_SENT``; all without any.
+        text: Only recipients whose address or reason has this in it, in whatever case.
         after: Where the page before ended; its ``after``.
         limit: The most to list.
 
@@ -53,7 +60,7 @@ def list_recipients(
     """
     with ledger.reading() as session:
         the_campaign(session, campaign_id)
-        return recipient_page(session, campaign_id, statuses=statuses, after=after, limit=limit)
+        return recipient_page(session, campaign_id, statuses=statuses, text=text, after=after, limit=limit)
 
 
 def file_page(
@@ -66,9 +73,15 @@ def file_page(
 
 
 def recipient_page(
-    session: Session, campaign_id: str, *, statuses: Collection[State] = (), after: int | None = None, limit: int
+    session: Session,
+    campaign_id: str,
+    *,
+    statuses: Collection[State] = (),
+    text: str | None = None,
+    after: int | None = None,
+    limit: int,
 ) -> Page[RecipientEntry, int]:
     """Read one page of recipients; see ``list_recipients``."""
-    recipients = recipients_of(session, campaign_id, statuses=statuses, after=after, limit=limit + 1)
+    recipients = recipients_of(session, campaign_id, statuses=statuses, text=text, after=after, limit=limit + 1)
     page = tuple(recipient_entry(recipient) for recipient in recipients[:limit])
     return Page(page, page[-1].recipient_id if page and len(recipients) > limit else None)

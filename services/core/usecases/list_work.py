@@ -7,9 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import and_, or_, select
 
+from services.core.ledger import states
 from services.core.ledger.campaigns import the_campaign
+from services.core.ledger.counting import count_by_owner
 from services.core.ledger.engine import Ledger
-from services.core.ledger.models import Campaign, Job
+from services.core.ledger.models import Campaign, CampaignRecipient, File, Job
 from services.core.ledger.states import State
 from services.core.usecases.records import Page
 
@@ -22,6 +24,8 @@ class JobLine:
     state: State
     created_at: datetime
     finished_at: datetime | None
+    counts: dict[State, int]
+    """Its files by status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class CampaignLine:
     list_name: str
     created_at: datetime
     finished_at: datetime | None
+    counts: dict[State, int]
+    """Its recipients by status."""
 
 
 def list_jobs(
@@ -52,7 +58,9 @@ def list_jobs(
     query = query if after is None else query.where(Job.id < after)
     with ledger.reading() as session:
         rows = session.scalars(query).all()
-    page = tuple(JobLine(row.id, row.state, row.created_at, row.finished_at) for row in rows[:limit])
+        ids = [row.id for row in rows[:limit]]
+        counts = count_by_owner(session, File.job_id, ids, File.status, states.FILE)
+    page = tuple(JobLine(row.id, row.state, row.created_at, row.finished_at, counts[row.id]) for row in rows[:limit])
     return Page(page, page[-1].id if len(rows) > limit else None)
 
 
@@ -72,8 +80,10 @@ def list_campaigns(
             same = and_(Campaign.created_at == last.created_at, Campaign.id < last.id)
             query = query.where(or_(Campaign.created_at < last.created_at, same))
         rows = session.scalars(query).all()
+        ids = [row.id for row in rows[:limit]]
+        counts = count_by_owner(session, CampaignRecipient.campaign_id, ids, CampaignRecipient.status, states.RECIPIENT)
     page = tuple(
-        CampaignLine(row.id, row.template, row.state, row.list_name, row.created_at, row.finished_at)
+        CampaignLine(row.id, row.template, row.state, row.list_name, row.created_at, row.finished_at, counts[row.id])
         for row in rows[:limit]
     )
     return Page(page, page[-1].id if len(rows) > limit else None)

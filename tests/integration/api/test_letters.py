@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from services.core.ledger.dead_letters import LetterFilter
 from services.core.usecases.api_keys import Role
 from services.core.usecases.collect_letters import collect_letters
 from services.core.usecases.letters import drop_letters, list_letters
+from shared.dead_letters import Reason
 from tests.fixtures.api import ApiProcess, problem
 from tests.integration.test_dead_letters_ledger import letter
 
@@ -60,3 +64,32 @@ def test_text_that_postgresql_cannot_hold_is_a_problem(tmp_path, postgres_url):
     with ApiProcess(tmp_path / "home", database_url=postgres_url) as api:
         problem(api.get("/api/v1/jobs/a%00b"), 422, "invalid-request")
         problem(api.post("/api/v1/campaigns/a%00b/pause"), 422, "invalid-request")
+
+
+def test_letters_are_counted_by_what_they_can_be_filtered_by(api, number):
+    mail = letter(2, queue="email.bulk", task="email.send", broker="critical", reason=Reason.EXPIRED)
+    collect_letters(api.ledger, [mail, letter(3)], 100)
+    told = api.get("/api/v1/dead/counts", params={"reason": "failed", "replayed": "false"}).json()
+    assert told["letters"] == 2
+    assert told["by"]["reason"] == {"failed": 2, "expired": 1}  # as if no reason were given, to choose another one
+    assert told["by"]["broker"] == {"default": 2}
+    assert api.get("/api/v1/dead/counts", params={"queue": "email.bulk"}).json()["letters"] == 1
+    problem(api.get("/api/v1/dead/counts", Role.SENDER, params={"text": "hunter"}), 403, "not-allowed")
+    problem(api.get("/api/v1/dead/counts", Role.VIEWER), 403, "not-allowed")
+
+
+def test_what_will_be_replayed_is_told_exactly(api, number):
+    told = api.get(f"/api/v1/dead/{number}").json()
+    assert (told["args"], told["embedded"]) == (["spring"], {"chain": None})
+    assert {name: json.loads(text) for name, text in told["to_replay"].items()} == {"args": ["spring"], "kwargs": {}}
+    drop_letters(api.ledger, LetterFilter(replayed=None))
+    when = {"__type__": "datetime", "__value__": "2026-11-21T09:30:00+00:00"}
+    body = json.dumps([[2**53 + 1, 1.0], {"when": when}, {}]).encode()
+    collect_letters(api.ledger, [letter(4, task="other.task", body=body)], 100)
+    [entry] = list_letters(api.ledger, LetterFilter(), limit=10).entries
+    texts = api.get(f"/api/v1/dead/{entry.number}").json()["to_replay"]
+    assert re.sub(r"\s", "", texts["args"]) == "[9007199254740993,1.0]"
+    assert json.loads(texts["kwargs"]) == {"when": when}
+    api.post(f"/api/v1/dead/{entry.number}/edit", json={"args": [3]})
+    told = api.get(f"/api/v1/dead/{entry.number}").json()
+    assert (told["args"], json.loads(told["to_replay"]["args"])) == ([2**53 + 1, 1.0], [3])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[3] / "deploy" / "local" / "get-servers"
-SERVERS = ("redis", "rabbitmq", "postgresql", "memcached", "prometheus")
+SERVERS = ("redis", "rabbitmq", "postgresql", "memcached", "prometheus", "chromium")
 
 
 def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:

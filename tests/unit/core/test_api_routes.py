@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from threading import Event
+
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from prometheus_client import CollectorRegistry
@@ -9,7 +12,9 @@ from pydantic import SecretStr
 
 from services.core.api.access import Does, act_of
 from services.core.api.application import create_app
+from services.core.api.asking import Asking
 from services.core.api.context import ApiContext
+from services.core.api.problems import Problem
 from services.core.api.rates import Rates
 from services.core.api.roles import ROLES, Act
 from services.core.ledger.engine import open_ledger
@@ -89,3 +94,18 @@ def test_a_bucket_of_tokens_fills_again():
     now = 2.0
     assert rates.take("a") == 0.0
     assert rates.take("a") > 0
+
+
+def test_no_more_ask_brokers_at_once_than_may():
+    go_on = Event()
+
+    async def many() -> tuple[list[object], str]:
+        asking = Asking(most=2, wait_seconds=0.01)
+        under_way = [asyncio.create_task(asking.run(lambda: go_on.wait(30))) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Problem) as refused:
+            await asking.run(lambda: pytest.fail("there was no place"))
+        go_on.set()
+        return [*await asyncio.gather(*under_way), await asking.run(lambda: 3)], refused.value.kind
+
+    assert asyncio.run(many()) == ([True, True, 3], "brokers-busy")

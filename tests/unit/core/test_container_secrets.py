@@ -87,6 +87,9 @@ def test_a_process_finds_its_settings_there(root, reader, monkeypatch):
     settings = FleetSettings(_secrets_dir=root / reader, _env_file=None)
     assert f"://{reader}:" in settings.broker_batch_url.get_secret_value()
     assert (settings.database_url is not None) == (reader in ("core", "observer", "yard"))
+    if settings.database_url is not None:
+        role = "observer" if reader == "observer" else "switchyard"
+        assert settings.database_url.get_secret_value().startswith(f"postgresql://{role}:")
 
 
 def test_the_password_of_a_relay_is_kept_for_the_mail_workers(root):

@@ -36,6 +36,13 @@ def test_a_bad_value_is_refused_without_being_shown(monkeypatch):
     assert "open-sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize("proxies", ["*", "proxy.example.org", "10.0.0.1/8"])
+def test_whoever_may_say_where_a_client_is_has_an_address(monkeypatch, proxies):
+    monkeypatch.setenv("YARD_API_FORWARDED_ALLOW_IPS", proxies)
+    with pytest.raises(InvalidSettings, match="YARD_API_FORWARDED_ALLOW_IPS"):
+        load_settings()
+
+
 def test_secrets_are_hidden(monkeypatch):
     monkeypatch.setenv("YARD_SMTP_PASSWORD", "open-sesame")
     monkeypatch.setenv("YARD_STATE_URL", "redis://:open-sesame@127.0.0.1/3")
