@@ -53,7 +53,7 @@ def work(api: ApiProcess, campaign: str, **others: str) -> None:
 
 
 def legend(page: Page) -> dict[str, str]:
-    counts = page.locator(".legend li")
+    counts = page.locator(".outcome-legend li")
     return {each.get_attribute("data-state") or "": each.locator("strong").inner_text() for each in counts.all()}
 
 

@@ -16,6 +16,7 @@ from services.core.usecases.api_keys import Role, create_key
 from shared.brokers import BrokerKind
 from shared.names import BrokerName, QueueName, TaskName
 from shared.pauses import PauseTable
+from shared.queues import QUEUES
 from tests.fixtures.api import ApiProcess
 from tests.fixtures.console import DESKTOP, a_page, shoot, sign_in
 from tests.fixtures.workers import WorkerProcess
@@ -143,6 +144,15 @@ def test_the_overview_sums_up_by_broker(api_on_brokers, page):
         str(sum(expected.values()))
     )
     expect(page.get_by_text(f"No worker serves {ON_REDIS}, where 3 messages wait.")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [900, 1100, 1240, 1280, 1920])
+def test_the_overview_shows_the_names_of_queues_in_full(api_on_brokers, browser, width):
+    with a_page(browser, viewport={"width": width, "height": 900}) as (page, _):
+        sign_in(page, api_on_brokers.url, api_on_brokers.keys[Role.VIEWER].secret)
+        expect(page.locator(".broker-panel tbody th")).to_have_count(len(QUEUES))
+        cut = "names => names.filter(name => name.scrollWidth > name.clientWidth).map(name => name.textContent)"
+        assert page.locator(".broker-panel tbody th").evaluate_all(cut) == []
 
 
 def test_a_queue_is_paused_and_resumed_and_the_page_tells_by_whom(api_on_brokers, page):

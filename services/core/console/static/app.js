@@ -34,7 +34,7 @@ async function show() {
   closeDrawer();
   forget();
   markPlace(route.nav);
-  const wait = setTimeout(() => replace(main, h("p", { class: "waiting" }, "Loading…")), 250);
+  const wait = setTimeout(() => signal.aborted || replace(main, h("p", { class: "waiting" }, "Loading…")), 250);
   try {
     const module = await import(`./pages/${route.page}.js`);
     if (signal.aborted) return;

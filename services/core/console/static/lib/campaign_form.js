@@ -20,7 +20,13 @@ const ID = "[A-Za-z0-9][A-Za-z0-9._\\-]{0,63}";
  * @returns {HTMLElement}
  */
 export function campaignForm({ signal, navigate }) {
-  const template = h("input", { name: "template", list: "templates", required: true, autocomplete: "off", maxlength: 100 });
+  const template = h("input", {
+    name: "template",
+    list: "templates",
+    required: true,
+    autocomplete: "off",
+    maxlength: 100,
+  });
   const id = h("input", { name: "id", pattern: ID, autocomplete: "off", placeholder: "made for you" });
   const suggestions = h("datalist", { id: "templates" });
   const told = h("div", { role: "alert" });
@@ -57,7 +63,11 @@ export function campaignForm({ signal, navigate }) {
   loadTemplates(suggestions, signal);
   return h(
     "form",
-    { class: "panel uploader", "aria-label": "Start a campaign", on: { submit: (event) => (event.preventDefault(), go()) } },
+    {
+      class: "panel uploader",
+      "aria-label": "Start a campaign",
+      on: { submit: (event) => (event.preventDefault(), go()) },
+    },
     zone,
     place,
     h(
@@ -72,7 +82,11 @@ export function campaignForm({ signal, navigate }) {
 }
 
 async function loadTemplates(list, signal) {
-  const fill = (names) => replace(list, [...new Set(names)].map((name) => h("option", { value: name })));
+  const fill = (names) =>
+    replace(
+      list,
+      [...new Set(names)].map((name) => h("option", { value: name })),
+    );
   fill(SHIPPED);
   try {
     const { entries } = await get("/campaigns", { query: { limit: LATEST }, signal });

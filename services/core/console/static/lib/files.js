@@ -63,8 +63,13 @@ function thumbnail(entry) {
     else picture.replaceWith(kind);
   });
   const large = entry.artefacts.find((artefact) => artefact.role === LARGE.find((role) => has(entry, role))) ?? small;
-  const open = () => show({ title: entry.name, content: h("img", { class: "large", src: large.self, alt: entry.name }) });
-  return h("button", { type: "button", class: "thumbnail", "aria-label": `Enlarge ${entry.name}`, on: { click: open } }, picture);
+  const open = () =>
+    show({ title: entry.name, content: h("img", { class: "large", src: large.self, alt: entry.name }) });
+  return h(
+    "button",
+    { type: "button", class: "thumbnail", "aria-label": `Enlarge ${entry.name}`, on: { click: open } },
+    picture,
+  );
 }
 
 function has(entry, role) {
@@ -77,7 +82,10 @@ function report(entry, job) {
     null,
     h("summary", null, "Report and downloads"),
     facts({ kind: entry.kind, "SHA-256": entry.sha256, ...entry.facts }),
-    downloads([{ role: "original", self: `${job}/files/${entry.file_id}/original`, bytes: entry.bytes }, ...entry.artefacts]),
+    downloads([
+      { role: "original", self: `${job}/files/${entry.file_id}/original`, bytes: entry.bytes },
+      ...entry.artefacts,
+    ]),
     entry.members.length ? members(entry.members) : null,
   );
 }
@@ -91,7 +99,12 @@ function facts(given) {
 
 function downloads(artefacts) {
   const link = (artefact) =>
-    h("li", null, h("a", { href: artefact.self, download: true }, artefact.role), h("small", null, bytes(artefact.bytes)));
+    h(
+      "li",
+      null,
+      h("a", { href: artefact.self, download: true }, artefact.role),
+      h("small", null, bytes(artefact.bytes)),
+    );
   return h("ul", { class: "downloads" }, artefacts.map(link));
 }
 

@@ -6,6 +6,8 @@ const MARGIN = 28;
 const DRAG_FROM = 4;
 /** Below this scale words can't be read, and are not drawn. */
 const FAR = 0.42;
+/** Words come and go once the zoom has come to rest, not with each step of it. */
+const SETTLED_MS = 60;
 
 /**
  * Let a drawing be moved within its frame.
@@ -22,12 +24,18 @@ export function camera(frame, world) {
   let moved = false;
   let dragged = false;
   let frameAsked = null;
+  let farAsked = null;
   let listener = () => {};
 
   function apply() {
     world.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
-    frame.classList.toggle("far", view.scale < FAR);
     listener();
+    clearTimeout(farAsked);
+    farAsked = setTimeout(tellFar, SETTLED_MS);
+  }
+
+  function tellFar() {
+    frame.classList.toggle("far", view.scale < FAR);
   }
 
   /** Fingers and wheels tell more often than there are frames. */
@@ -62,6 +70,7 @@ export function camera(frame, world) {
     view.y = (height - box.height * view.scale) / 2 - box.y * view.scale;
     moved = false;
     apply();
+    tellFar();
   }
 
   /** Move as little as needed to see a box. */

@@ -48,7 +48,12 @@ export function outcome(name) {
  */
 export function progress(counts, one, many) {
   const { total, decided: number } = decided(counts);
-  return h("p", { class: "figure" }, h("strong", null, `${count(number)} of ${count(total)}`), ` ${total === 1 ? one : many}`);
+  return h(
+    "p",
+    { class: "figure" },
+    h("strong", null, `${count(number)} of ${count(total)}`),
+    ` ${total === 1 ? one : many}`,
+  );
 }
 
 /**
@@ -60,7 +65,10 @@ export function progress(counts, one, many) {
 export function outcomeBar(counts) {
   const { total } = decided(counts);
   const parts = present(counts).filter((name) => !OPEN.includes(name));
-  return bar(parts.map((name) => ({ value: counts[name], tone: TONES[name], label: name })), { total });
+  return bar(
+    parts.map((name) => ({ value: counts[name], tone: TONES[name], label: name })),
+    { total },
+  );
 }
 
 /**
@@ -90,7 +98,7 @@ export function legend(counts, href) {
     const target = href(name);
     return h("li", { class: TONES[name], dataset: { state: name } }, h(target ? "a" : "span", { href: target }, text));
   };
-  return h("ul", { class: "legend" }, present(counts).map(entry));
+  return h("ul", { class: "outcome-legend" }, present(counts).map(entry));
 }
 
 /**

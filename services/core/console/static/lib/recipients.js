@@ -67,7 +67,13 @@ export function recipients(path, { query, signal, setQuery }) {
   const element = h(
     "section",
     { class: "panel", "aria-label": "Recipients" },
-    h("div", { class: "head" }, h("h2", null, "Recipients"), h("form", { role: "search", on: { submit: find } }, search), tabs),
+    h(
+      "div",
+      { class: "head" },
+      h("h2", null, "Recipients"),
+      h("form", { role: "search", on: { submit: find } }, search),
+      tabs,
+    ),
     list.element,
     h("div", { class: "toolbar pages" }, first, next),
   );

@@ -29,7 +29,10 @@ export function uploader({ signal, navigate }) {
     files = list.slice(0, MOST_FILES);
     tell(list.length > MOST_FILES ? `${count(MOST_FILES)} files go into one job; the last ones were left out.` : "");
     zone.hidden = false;
-    replace(given, files.length ? [listOf(files, (file) => take(files.filter((other) => other !== file))), acts()] : null);
+    replace(
+      given,
+      files.length ? [listOf(files, (file) => take(files.filter((other) => other !== file))), acts()] : null,
+    );
   };
   const acts = () => {
     const size = files.reduce((sum, file) => sum + file.size, 0);
@@ -56,7 +59,8 @@ export function uploader({ signal, navigate }) {
       const job = await upload("/jobs", { body, place, onProgress: (sent) => markSent(list, files, sent), signal });
       navigate(`#/jobs/${encodeURIComponent(job.id)}`);
     } catch (error) {
-      if (signal.aborted) return toast("The upload was cancelled, for its page was left. Nothing was submitted.", "bad");
+      if (signal.aborted)
+        return toast("The upload was cancelled, for its page was left. Nothing was submitted.", "bad");
       take(files);
       tell(error instanceof Cancelled ? error.message : error.detail);
     }

@@ -56,8 +56,16 @@ export async function show(main, { query, signal, me, setQuery }) {
   const refresh = asking(load, signal);
   const select = h("select", { on: { change: () => choose({ key: select.value }) }, "aria-label": "Requests of" });
   const first = h("button", { type: "button", hidden: true, on: { click: () => choose({}) } }, "Latest");
-  const next = h("button", { type: "button", hidden: true, on: { click: () => choose({ after: known.after }) } }, "Earlier");
-  const made = ["Keys are made and revoked on the machine: ", h("code", null, "yard key create LABEL --role ROLE"), "."];
+  const next = h(
+    "button",
+    { type: "button", hidden: true, on: { click: () => choose({ after: known.after }) } },
+    "Earlier",
+  );
+  const made = [
+    "Keys are made and revoked on the machine: ",
+    h("code", null, "yard key create LABEL --role ROLE"),
+    ".",
+  ];
   replace(
     main,
     h(
@@ -109,7 +117,11 @@ function auditOf(labels) {
       { key: "key", title: "Key", cell: (entry) => labels.get(entry.key_id) ?? entry.key_id },
       { key: "role", title: "Role", minor: true, cell: (entry) => entry.role },
       { key: "act", title: "Act", cell: (entry) => entry.act },
-      { key: "subject", title: "Of", cell: (entry) => h("code", { title: entry.target }, entry.subject ?? entry.target) },
+      {
+        key: "subject",
+        title: "Of",
+        cell: (entry) => h("code", { title: entry.target }, entry.subject ?? entry.target),
+      },
       { key: "status", title: "Outcome", cell: outcomeOf },
       { key: "took", title: "Took", numeric: true, minor: true, cell: tookOf },
     ],

@@ -76,11 +76,18 @@ function unread() {
 
 function headOf(campaign, me, act) {
   const offered = (ACTS[campaign.state] ?? []).filter((name) => me.acts.includes(`${name} campaign`));
-  const button = (name) => h("button", { type: "button", class: STYLES[name], on: { click: () => act(name) } }, LABELS[name]);
+  const button = (name) =>
+    h("button", { type: "button", class: STYLES[name], on: { click: () => act(name) } }, LABELS[name]);
   const tasks = `#/tasks?text=${encodeURIComponent(campaign.id)}`;
   return [
     state(campaign.state),
-    h("span", { class: "muted" }, "Begun ", when(campaign.created_at), campaign.finished_at ? `, took ${took(campaign)}` : null),
+    h(
+      "span",
+      { class: "muted" },
+      "Begun ",
+      when(campaign.created_at),
+      campaign.finished_at ? `, took ${took(campaign)}` : null,
+    ),
     h("span", { class: "space" }),
     me.acts.includes("read task") ? h("a", { class: "button", href: tasks }, "Its tasks") : null,
     offered.map(button),
@@ -108,7 +115,11 @@ function summaryOf(campaign, path, pace) {
     outcomeBar(counts),
     legend(counts, (name) => `#${path}?status=${name}`),
     campaign.state === "paused" ? h("p", { class: "notice warn" }, paused(chunks.released)) : null,
-    h("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
+    h(
+      "dl",
+      { class: "facts" },
+      facts.filter(Boolean).map(([name, value]) => [h("dt", null, name), h("dd", null, value)]),
+    ),
   );
 }
 

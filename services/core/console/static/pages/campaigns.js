@@ -40,7 +40,10 @@ export async function show(main, { query, signal, me, navigate }) {
     href: (campaign) => `#/campaigns/${encodeURIComponent(campaign.id)}`,
     empty: wanted
       ? "No campaign is in this state."
-      : ["No campaigns yet. Give a list of recipients, or run ", h("code", null, "yard campaign LIST.csv --template newsletter")],
+      : [
+          "No campaigns yet. Give a list of recipients, or run ",
+          h("code", null, "yard campaign LIST.csv --template newsletter"),
+        ],
   });
   const load = async () => {
     const found = await get("/campaigns", { query: { state: wanted, limit }, signal });

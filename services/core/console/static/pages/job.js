@@ -50,7 +50,10 @@ export async function show(main, { params, query, signal, me, setQuery, heading 
   const choose = (name) => {
     status = name;
     setQuery({ status });
-    renew(tabs, stateTabs(STATES, status, (each) => `#${path}?status=${each}`, { choose }));
+    renew(
+      tabs,
+      stateTabs(STATES, status, (each) => `#${path}?status=${each}`, { choose }),
+    );
     refresh();
   };
   const cancel = async () => {
@@ -92,7 +95,9 @@ function summaryOf(job, path, reads) {
     legend(job.counts, (name) => (reads ? `#${path}?status=${name}` : null)),
     job.reason ? h("p", { class: "problem" }, job.reason) : null,
     reads && job.outputs.length ? outputs(job.outputs) : null,
-    job.cleaned_at ? h("p", { class: "muted" }, "Its files were removed from storage ", when(job.cleaned_at), ".") : null,
+    job.cleaned_at
+      ? h("p", { class: "muted" }, "Its files were removed from storage ", when(job.cleaned_at), ".")
+      : null,
   );
 }
 

@@ -36,7 +36,9 @@ export async function show(main, { query, signal, me, navigate }) {
     ],
     key: (job) => job.id,
     href: (job) => `#/jobs/${encodeURIComponent(job.id)}`,
-    empty: wanted ? "No job is in this state." : ["No jobs yet. Upload files, or run ", h("code", null, "yard process FILE…")],
+    empty: wanted
+      ? "No job is in this state."
+      : ["No jobs yet. Upload files, or run ", h("code", null, "yard process FILE…")],
   });
   const load = async () => {
     const found = await get("/jobs", { query: { state: wanted, limit }, signal });

@@ -181,7 +181,7 @@ function concernsOfLedger(overview) {
       href: "#/workers",
     });
   if (!overview.history.at_work)
-    found.push({ tone: "warn", text: "The history is not kept now: the collector is not at work.", href: "#/tasks" });
+    found.push({ tone: "warn", text: "The history is not kept now: the recorder is not at work.", href: "#/tasks" });
   return found;
 }
 

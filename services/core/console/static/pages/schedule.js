@@ -39,7 +39,11 @@ export async function show(main, { query, signal, me, setQuery }) {
     history.hidden = !entry;
     if (!entry) return;
     const all = `#/tasks?name=${encodeURIComponent(entry.task)}`;
-    renew(head, h("h2", null, `Latest runs of ${entry.name}`), h("a", { class: "button small", href: all }, "All in tasks"));
+    renew(
+      head,
+      h("h2", null, `Latest runs of ${entry.name}`),
+      h("a", { class: "button small", href: all }, "All in tasks"),
+    );
     const found = await get("/tasks", { query: { name: entry.task, limit: RUNS }, signal });
     if (entry.name === chosen) runs.update(found.entries);
   };
@@ -51,7 +55,10 @@ export async function show(main, { query, signal, me, setQuery }) {
   };
   const act = async (entry, name) => {
     if (name === "run" && !(await isSure(entry))) return;
-    const done = await attempt(() => send("POST", `/schedule/${encodeURIComponent(entry.name)}/${name}`), DONE[name](entry));
+    const done = await attempt(
+      () => send("POST", `/schedule/${encodeURIComponent(entry.name)}/${name}`),
+      DONE[name](entry),
+    );
     if (done) refresh();
   };
   const list = listOf(me, { act, choose });
@@ -67,7 +74,10 @@ const DONE = {
 
 function isSure({ name, task, paused, queue }) {
   const whether = paused ? " It is paused, and runs this once all the same." : "";
-  const text = [h("code", null, task), ` is published to ${queue ?? "its queue"} now. Its next time stays as it is.${whether}`];
+  const text = [
+    h("code", null, task),
+    ` is published to ${queue ?? "its queue"} now. Its next time stays as it is.${whether}`,
+  ];
   return confirm({ title: `Run ${name} now?`, text: h("span", null, text), act: "Run now" });
 }
 
