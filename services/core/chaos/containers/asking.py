@@ -64,13 +64,14 @@ class Asking:
             witness.kill()
 
     def wait_until_seen(self, names: Sequence[str]) -> None:
-        """Wait until processes answer.
+        """Wait until each of some processes has answered once.
 
         Raises:
             StartFailed: One did not in time.
         """
         deadline = time.monotonic() + START_SECONDS
-        while missing := [name for name in names if self.look(name) is None]:
+        missing = list(names)
+        while missing := [name for name in missing if self.look(name) is None]:
             if time.monotonic() > deadline:
                 raise StartFailed(f"After {START_SECONDS:g} s these do not answer: {', '.join(missing)}.")
             time.sleep(1)
