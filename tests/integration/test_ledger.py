@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -192,6 +193,13 @@ def test_a_ledger_whose_connections_are_all_in_use_is_out_of_reach(tmp_path):
         session.execute(select(1))
         with pytest.raises(LedgerUnavailable, match="in use"), ledger.reading() as other:
             other.execute(select(1))
+
+
+def test_a_server_that_says_nothing_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://yard:secret@127.0.0.1:{silent.getsockname()[1]}/ledger"  # its kernel accepts connections
+        with pytest.raises(LedgerUnavailable), open_ledger(SecretStr(url)).reading() as session:
+            session.execute(text("SELECT 1"))
 
 
 def test_a_database_out_of_reach_is_an_error_without_the_password():

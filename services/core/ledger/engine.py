@@ -22,6 +22,17 @@ from services.core.ledger.url import parse_url
 BUSY_TIMEOUT_SECONDS = 30
 """How long a writer waits for another; SQLite has one writer at a time, and a transaction takes milliseconds."""
 
+SERVER_ANSWERS_WITHIN = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""How PostgreSQL's driver finds out that a server is gone without a word, as after a change of its address; by default a
+connection hangs for a quarter of an hour.  In seconds, the last one in milliseconds; the URL may say otherwise.
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"""
+
 CONNECTIONS_KEPT = 10
 CONNECTIONS_AT_ONCE = 60
 """More than the API has threads, which are 40 and twice 8; a process opens no more than it uses at the same time."""
@@ -129,7 +140,10 @@ def as_json(value: Any) -> str:
 def _engine(url: URL) -> Engine:
     pool = {"pool_size": CONNECTIONS_KEPT, "max_overflow": CONNECTIONS_AT_ONCE - CONNECTIONS_KEPT}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, json_serializer=as_json, hide_parameters=True, pool_pre_ping=True, **pool)
+        patience = {name: value for name, value in SERVER_ANSWERS_WITHIN.items() if name not in url.query}
+        return create_engine(
+            url, json_serializer=as_json, hide_parameters=True, pool_pre_ping=True, connect_args=patience, **pool
+        )
     timeout = {"timeout": BUSY_TIMEOUT_SECONDS}
     engine = create_engine(url, json_serializer=as_json, hide_parameters=True, connect_args=timeout, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
