@@ -74,6 +74,11 @@ class QoS(virtual.QoS):
         self._settle(delivery_tag)
         self.channel.use_room()
 
+    def end(self, delivery_tag: str) -> None:
+        """Give up the place of a message whose work is over; its claim is kept until the server knows."""
+        self.channel.leases.settle(delivery_tag)
+        super().ack(delivery_tag)
+
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Remove a message for good, or put it back behind the others, marked as redelivered."""
         if requeue:
@@ -114,7 +119,7 @@ class QoS(virtual.QoS):
         """Do nothing: leases are watched by a thread."""
 
     def _taken(self) -> int:
-        return len(self._delivered) - len(self._dirty) + self.channel.leases.carried
+        return len(self._delivered) - len(self._dirty) + len(self.channel.waiting) + self.channel.leases.carried
 
     def _settle(self, delivery_tag: str, letter: bytes | None = None) -> None:
         try:
