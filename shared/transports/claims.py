@@ -75,9 +75,11 @@ end
 return answer
 """
 )
-"""Settles ARGV[5] and what follows, then takes up to ARGV[1] messages, from the first list that has some.  Where there are none and a list can't be read (it
-is none, the account may not), the answer is that alone.  The ``EXISTS`` of a vain one makes the server tell this
-connection, once, when any of the lists changes (``CLIENT TRACKING``): whoever publishes, it wakes us."""
+"""Settles ARGV[5] and what follows, then takes up to ARGV[1] messages, from the first list that has some.
+
+Where there are none and a list can't be read (it is none, the account may not), the answer is that alone.  The
+``EXISTS`` of a vain one makes the server tell this connection, once, when any of the lists changes (``CLIENT
+TRACKING``): whoever publishes, it wakes us."""
 
 SETTLE = """
 redis.call('ZREM', KEYS[2], unpack(ARGV))

@@ -20,6 +20,7 @@ from shared.deadlines import at_most, time_left
 from shared.handover import message_leaves
 from shared.transports.blocking import Blockable, Blocked
 from shared.transports.confirmations import PublishesTogether
+from shared.transports.decoding import PlainMessage
 from shared.transports.streams import CLOSE_WITHIN_SECONDS, BoundedTCPStream, BoundedTLSStream
 from shared.transports.unreadable import tolerant_frame_handler
 
@@ -37,9 +38,14 @@ The server sends something at least every half interval, so two of its heartbeat
 """
 
 
+class Message(PlainMessage, pyamqp.Message):
+    """A message of RabbitMQ."""
+
+
 class Channel(PublishesTogether, pyamqp.Channel):
     """Confirms every publish, and waits for answers for a limited time."""
 
+    Message = Message
     _confirm_selected: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

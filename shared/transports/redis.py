@@ -18,12 +18,12 @@ from uuid import uuid4
 import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
-from kombu.utils.json import loads
 from kombu.utils.objects import cached_property
 
 from shared.dead_letters import Reason, unreadable_letter
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.transports.claims import ARGUMENTS_AT_ONCE, CLAIM, Claim, Claims, claim_arguments, read_claims
+from shared.transports.decoding import loads
 from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper
 from shared.transports.once import PutOnce
 from shared.transports.redis_bindings import ExpiringBindings

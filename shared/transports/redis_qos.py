@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 
+from shared.transports.decoding import PlainMessage
 from shared.transports.leases import mark_redelivered
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def in_the_end() -> Iterator[None]:
         _in_the_end.reset(token)
 
 
-class Message(virtual.Message):
+class Message(PlainMessage, virtual.Message):
     """A message whose ``…_log_error`` methods, by which a worker settles work that is over, do so in the end."""
 
     def ack_log_error(self, *args: Any, **options: Any) -> None:

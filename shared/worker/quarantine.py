@@ -180,12 +180,12 @@ def check_headers(headers: Mapping[str, Any]) -> None:
     """
     if not headers["id"]:
         refuse("id", headers["id"])
-    for name, kinds in HEADERS.items():
-        value = headers.get(name)
-        if value is not None and not isinstance(value, kinds):
+    for name in HEADERS.keys() & headers:
+        value = headers[name]
+        if value is not None and not isinstance(value, HEADERS[name]):
             refuse(name, value)
     limits = headers.get("timelimit")
-    if limits:
+    if limits and limits != [None, None]:
         check_limits(limits)
     if is_deep(headers):  # which the pool could not hand to a child
         raise BadMessage(f"Its headers are nested more than {DEEPEST} levels deep.")
