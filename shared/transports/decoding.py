@@ -8,6 +8,7 @@ from typing import Any
 from kombu.utils.json import loads as kombu_loads
 
 JSON = "application/json"
+decode = json.JSONDecoder().decode
 MARKED = "__type__", b"__type__"
 """The key under which kombu notes the type of what JSON has no form for."""
 
@@ -23,7 +24,7 @@ class PlainMessage:
         body = self.body
         if self.content_type == JSON and (self.accept is None or JSON in self.accept) and is_plain(body):
             try:
-                return json.loads(body)
+                return decode(body if isinstance(body, str) else body.decode())
             except (ValueError, RecursionError):
                 pass  # kombu says what is wrong
         return super()._decode()  # type: ignore[misc]
@@ -42,4 +43,4 @@ def loads(text: str) -> Any:
     Raises:
         ValueError: It is none.
     """
-    return json.loads(text) if MARKED[0] not in text else kombu_loads(text)
+    return decode(text) if MARKED[0] not in text else kombu_loads(text)

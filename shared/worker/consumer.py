@@ -177,8 +177,8 @@ class FleetConsumer(QuarantiningConsumer):
         strategies, callbacks, origin = self.strategies, self.on_task_message, self.app.amqp.origin
 
         def count_and_handle(message: Any) -> Any:
-            queue, _ = origin(message.delivery_info)
-            self.intake.take(queue, message)
+            message.origin = origin(message.delivery_info)
+            self.intake.take(message.origin[0], message)
             if message.delivery_info.get("redelivered") and settled_here(self, message):
                 return None
             if self._newer.takes(message):

@@ -57,7 +57,7 @@ class CountedRequest(
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        queue, broker = self._app.amqp.origin(self._delivery_info)
+        queue, broker = self._message.origin
         self._origin: tuple[str, str] = queue, broker
         self._app.subscribers.emit(TaskReceived(self._type, queue, broker, bool(self._delivery_info["redelivered"])))
 
@@ -71,7 +71,7 @@ class CountedRequest(
         if self.task.acks_late:
             self.acknowledge()
         self.tell_ended(Outcome.SUCCEEDED, seconds=seconds)
-        self.send_event("task-succeeded", result=result, runtime=seconds)
+        super().send_event("task-succeeded", result=result, runtime=seconds)
         return None
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002
