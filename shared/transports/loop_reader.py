@@ -41,6 +41,7 @@ class LoopReader:
         """Read whenever something comes."""
         self._loop.add_reader(self._connection.sock, self._read)
         self._loop.on_tick.add(self._look)
+        self._loop.on_close.add(self._end)
 
     def _read(self) -> None:
         """Read what is there, for a while.
@@ -70,8 +71,9 @@ class LoopReader:
             else:
                 self._loop.remove_reader(self._ready)
 
-    def _end(self) -> None:
+    def _end(self, *_: Any) -> None:
         self._loop.on_tick.discard(self._look)
+        self._loop.on_close.discard(self._end)
         if self._goes_on:
             self._loop.remove_reader(self._ready)
         self._ready.close()

@@ -61,7 +61,7 @@ class FleetConsumer(QuarantiningConsumer):
         self._heartbeats = Heartbeats()
         self._newer = NewerMessages(self, self.on_newer_message)
         super().__init__(*args, **options)
-        self._settling = Settling(self)
+        self.settling = Settling(self)
         self.on_task_request: Any = Turnstile(self, self.on_task_request)
         # What the consumer publishes itself, a greeting to its neighbours, fails with this one.
         self.connection_errors = (*self.connection_errors, OperationalError)
@@ -135,7 +135,9 @@ class FleetConsumer(QuarantiningConsumer):
         # Before anybody can have it again, and takes it for one that died.  RabbitMQ hands out all of it.
         self.controller.isolation.give_back(taken().difference(goes_on if self.leases is not None else ()))
         if self.hub is not None:
-            _run_ready_callbacks(self.hub)  # settle what has just ended: it neither goes on nor waits
+            _run_ready_callbacks(self.hub)  # of what has just ended: it neither goes on nor waits
+        with suppress(*self.connection_errors):
+            self.settling.settle()
         if self.leases is not None:
             self.leases.carry_over(request.message.delivery_tag for request in goes_on)
         super().on_connection_error_after_connected(exc)
@@ -197,7 +199,7 @@ class FleetConsumer(QuarantiningConsumer):
         return self.guarded(count_and_handle)
 
     def _acknowledge(self, message: Any, *_: Any) -> None:
-        self._settling.acknowledge(message)
+        self.settling.acknowledge(message)
 
     def _reject(self, message: Any, *how: Any) -> None:
         self.call_soon_ack(message.reject_log_error, *how)

@@ -1,6 +1,8 @@
-"""How a worker's loop tells the broker of work that is over: of all that ended since its last turn, in one step.
+"""How a worker tells the broker of work that is over: of several tasks at once, where it holds more than it runs.
 
-Celery has the loop acknowledge each message by itself.  On Redis that is a round trip, on RabbitMQ a system call.
+Celery has the loop acknowledge each message by itself.  On Redis that is a round trip, on RabbitMQ a system call, and
+each wakes the loop.  Here the loop waits until half of what it holds beyond the running tasks has ended, or for 20 ms.
+A queue whose messages are fetched one by one, because urgency counts, is told of each at once.
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from celery.bootsteps import RUN
 from celery.concurrency.solo import TaskPool as SoloPool
 
 from shared.health import clock
 
 logger = logging.getLogger(__name__)
 
-SOON_SECONDS = 0.05
-"""In solo, where the loop waits for tasks: what took longer than this is settled before the next one begins."""
+SOON_SECONDS = 0.02
+"""How much longer than its task a message may be held; a task of a worker that dies meanwhile runs again."""
 
 
 class Settling:
@@ -31,39 +34,48 @@ class Settling:
         self._consumer = consumer
         self._ended: deque[Any] = deque()
         self._called = False
+        """Whether the loop is about to come by."""
+        self._waits = False
+        """Whether it comes by when the time is over."""
         self._settled = clock()
-        self._in_loop = isinstance(consumer.pool, SoloPool)
+        self._runs_tasks_in_loop = isinstance(consumer.pool, SoloPool)
 
     def acknowledge(self, message: Any) -> None:
-        """Acknowledge a message of work that is over, in the next turn of the loop; called from any thread.
-
-        In solo tasks run in the loop itself.  There the broker hears of them when half of the window is over, so that
-        more is on its way while the rest runs.
-        """
+        """Acknowledge a message of work that is over; called from any thread."""
         self._ended.append(message)
-        if self._in_loop and self._is_due():
+        if self._consumer.hub is None:
+            self._settle_in_greenlet()
+        elif self._runs_tasks_in_loop and self._is_due():
             self.settle()
-        elif not self._called:
+        elif not self._called and (not self._waits or self._is_enough()):
             self._called = True
-            if self._consumer.hub is not None:
-                self._consumer.hub.call_soon(self.settle)
-            else:
-                self._settle_in_greenlet()
+            self._consumer.hub.call_soon(self._look)
 
     def settle(self) -> None:
-        """Acknowledge what has ended; runs in the loop."""
-        self._called = False
+        """Acknowledge what has ended; runs in the loop, or when that has ended."""
         self._settled = clock()
         together: dict[Any, list[Any]] = {}
         while self._ended:
             message = self._ended.popleft()
-            settles: Callable[..., None] | None = getattr(message.channel, "settle_together", None)
-            if settles is None or "ack" in vars(message):  # a dead letter takes its place
+            settle: Callable[..., None] | None = getattr(message.channel, "settle_together", None)
+            if settle is None or "ack" in vars(message):  # a dead letter takes its place
                 message.ack_log_error(logger, self._consumer.connection_errors)
             else:
-                together.setdefault(settles, []).append(message)
-        for settles, messages in together.items():
-            self._settle(settles, messages)
+                together.setdefault(settle, []).append(message)
+        for settle, messages in together.items():
+            self._settle(settle, messages)
+
+    def _look(self) -> None:
+        self._called = False
+        if self._runs_tasks_in_loop or self._is_enough() or self._consumer.controller.blueprint.state != RUN:
+            self.settle()
+        elif not self._waits:
+            self._waits = True
+            self._consumer.hub.call_later(SOON_SECONDS, self._end_wait)
+
+    def _end_wait(self) -> None:
+        self._waits = False
+        self.settle()
 
     def _settle(self, settle: Callable[..., None], messages: list[Any]) -> None:
         try:
@@ -80,5 +92,11 @@ class Settling:
             logger.exception("Messages could not be acknowledged.")
 
     def _is_due(self) -> bool:
-        half = self._consumer.initial_prefetch_count // 2
-        return len(self._ended) >= half or clock() - self._settled > SOON_SECONDS
+        """Tell whether to settle before the next task begins, for which the loop would wait."""
+        return self._is_enough() or clock() - self._settled > SOON_SECONDS
+
+    def _is_enough(self) -> bool:
+        """Tell whether half of what is held beyond the running tasks has ended; the other half keeps them busy."""
+        window = self._consumer.initial_prefetch_count
+        running = window // (self._consumer.prefetch_multiplier or 1)
+        return bool(len(self._ended) * 2 >= window - running)
