@@ -7,6 +7,7 @@ from contextlib import closing
 from struct import pack
 from threading import Event, Thread
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_frame_with_a_wrong_end_is_refused(ends):
 def test_a_loop_delivers_what_was_read_ahead_while_it_waited_for_an_answer(brokers):
     """The socket does not say that there is something: all of it was read, together with the answer."""
     with app.connection_for_read("batch") as connection, app.connection_for_write("batch") as publishing:
-        channel, hub, taken = connection.default_channel, Hub(), []
+        channel, hub = connection.default_channel, Hub()
+        taken: list[Any] = []
         queue = Queue(uuid4().hex, channel=channel, auto_delete=True)
         queue.declare()
         connection.transport.register_with_event_loop(connection.connection, hub)

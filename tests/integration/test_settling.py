@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 from kombu import Connection, Consumer, Producer, Queue
@@ -43,7 +45,7 @@ def taken(connection):
     queue = Queue(LIST, routing_key=LIST, channel=channel)
     for number in range(4):
         Producer(channel).publish({"number": number}, routing_key=LIST, declare=[queue])
-    messages = []
+    messages: list[Any] = []
     consumer = Consumer(channel, [queue], on_message=messages.append, prefetch_count=2)
     consumer.consume()
     consumer.qos(prefetch_count=2)
