@@ -54,6 +54,7 @@ class Settling:
     def settle(self) -> None:
         """Acknowledge what has ended; runs in the loop, or when that has ended."""
         self._settled = clock()
+        self._called = False  # where the loop broke off its turn, nobody comes by
         together: dict[Any, list[Any]] = {}
         while self._ended:
             message = self._ended.popleft()
