@@ -33,5 +33,6 @@ def stand_in_for_loop(app: Any) -> None:
         with app.acknowledging.desk.one_at_a_time:
             hub.fire_timers()
             _run_ready_callbacks(hub)
+            app.acknowledging.settle_ended()
     except Exception:  # the tasks have their time all the same
         logger.exception("The timers of a stopping worker can't be fired.")
