@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +31,7 @@ class Outcome(StrEnum):
     """It raised ``Ignore``, as ``replace`` does: another task goes on for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskReceived:
+class TaskReceived(NamedTuple):
     """A worker took a message of a task from its queue; the execution may have to wait for a free process."""
 
     task: str
@@ -42,8 +41,7 @@ class TaskReceived:
     """The broker had handed the message out before: its worker died, or gave it back."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStarted:
+class TaskStarted(NamedTuple):
     """A task was handed to a process or thread of the pool."""
 
     task: str
@@ -53,8 +51,7 @@ class TaskStarted:
     """Seconds since it was published, or since its eta where it had one; ``None`` from a foreign publisher."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEnded:
+class TaskEnded(NamedTuple):
     """An execution ended."""
 
     task: str

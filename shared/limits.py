@@ -104,7 +104,10 @@ class Limit(NamedTuple):
     def of(cls, task: Any) -> Self | None:
         """Return the limit of a task, ``None`` for one without."""
         # A base class may be Celery's own, and know of no such limit.
-        per_second = rate(getattr(task, "fleet_rate_limit", None))
+        limit = getattr(task, "fleet_rate_limit", None)
+        if limit is None:
+            return None
+        per_second = rate(limit)
         return cls(1 / per_second, task.fleet_rate_limit_burst) if per_second else None
 
 

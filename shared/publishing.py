@@ -239,7 +239,7 @@ class FleetAMQP(AMQP):
         A message that was published straight to its queue bears the name of the queue as its routing key.
         """
         routing_key = str(delivery_info.get("routing_key"))
-        if routing_key not in self.queues and delivery_info.get("exchange"):
+        if delivery_info.get("exchange") and routing_key not in self.queues:
             routing_key = next(
                 (queue.name for queue in self.queues.values() if queue.routing_key == routing_key),
                 routing_key,

@@ -40,6 +40,10 @@ local now = time[1] + time[2] / 1000000
 CLAIM = (
     NOW
     + """
+if #ARGV > 4 then
+  redis.call('ZREM', KEYS[2], unpack(ARGV, 5))
+  redis.call('HDEL', KEYS[1], unpack(ARGV, 5))
+end
 local count, limit, due = 0, tonumber(ARGV[1]), now + ARGV[4]
 local answer, held, leases, refused = {}, {}, {}, nil
 for i = 3, #KEYS do
@@ -71,9 +75,11 @@ end
 return answer
 """
 )
-"""Takes up to ARGV[1] messages, from the first list that has some.  Where there are none and a list can't be read (it
-is none, the account may not), the answer is that alone.  The ``EXISTS`` of a vain one makes the server tell this
-connection, once, when any of the lists changes (``CLIENT TRACKING``): whoever publishes, it wakes us."""
+"""Settles ARGV[5] and what follows, then takes up to ARGV[1] messages, from the first list that has some.
+
+Where there are none and a list can't be read (it is none, the account may not), the answer is that alone.  The
+``EXISTS`` of a vain one makes the server tell this connection, once, when any of the lists changes (``CLIENT
+TRACKING``): whoever publishes, it wakes us."""
 
 SETTLE = """
 redis.call('ZREM', KEYS[2], unpack(ARGV))
@@ -242,7 +248,7 @@ class Claims:
 
 
 def claim_arguments(
-    sources: Sequence[str], limit: int, owner: str, number: int, seconds: float
+    sources: Sequence[str], limit: int, owner: str, number: int, seconds: float, ended: Sequence[str] = ()
 ) -> tuple[list[str], list[Any]]:
     """Return keys and arguments of the script ``CLAIM``.
 
@@ -252,8 +258,9 @@ def claim_arguments(
         owner: What no other process's ids begin with.
         number: The number of the first id; the next ones count on from it.
         seconds: The length of the lease.
+        ended: Ids to settle in the same step, ``ARGUMENTS_AT_ONCE`` at most.
     """
-    return [HELD, LEASES, *sources], [limit, owner, number, seconds]
+    return [HELD, LEASES, *sources], [limit, owner, number, seconds, *ended]
 
 
 def read_claims(answer: Sequence[bytes]) -> list[Claim]:

@@ -54,6 +54,8 @@ class LeaseKeeper:
         """Of what is held, that which came over a connection that broke."""
         self._done: dict[str, bytes | None] = {}
         """Of what is held, that which is to be settled as soon as the server answers, each with its dead letter."""
+        self._asked: dict[str, range] = {}
+        """Ids, by what they begin with, of claims whose answers are not read yet."""
         self._missing: set[str] = set()
         self._started = self._ended = self._in_touch = False
 
@@ -70,6 +72,14 @@ class LeaseKeeper:
     def hold(self, identity: str) -> None:
         """Renew a claim from now on."""
         self._held[identity] = None
+
+    def ask(self, owner: str, numbers: range) -> None:
+        """Renew what a claim may bring: who reads its answer may be at work for longer than a lease lasts."""
+        self._asked[owner] = numbers
+
+    def answered(self, owner: str) -> None:
+        """Renew what a claim has brought no longer, but for what is held."""
+        self._asked.pop(owner, None)
 
     def let_go(self, identity: str) -> None:
         """Renew a claim no longer."""
@@ -111,7 +121,7 @@ class LeaseKeeper:
         self.end()
         client = self._connect()
         self._settle(Claims(client))
-        held = list(reversed(self._held))
+        held = [*reversed(self._may_hold()), *reversed(self._held)]
         entries: list[Any] = client.hmget(HELD, held) if held else []
         marked = [
             (identity, redelivered(entry.partition(b"\n")[2]))
@@ -119,6 +129,9 @@ class LeaseKeeper:
             if entry
         ]
         Claims(client).give_back(marked, where="front")
+
+    def _may_hold(self) -> list[str]:
+        return [f"{owner}{number}" for owner, numbers in list(self._asked.items()) for number in numbers]
 
     def _run(self) -> None:
         client = self._connect()
@@ -155,7 +168,8 @@ class LeaseKeeper:
         if not self.alive():
             logger.error("This process hangs; the %d messages that it holds go to others.", len(held))
             return
-        gone = claims.renew(held, self._lease) if held else set()
+        renewed = [*held, *self._may_hold()]
+        gone = claims.renew(renewed, self._lease) if renewed else set()
         missing = {identity for identity in gone if identity in self._held}
         lost = missing & self._missing  # one that is missing for the first time may just be settled by the loop
         self._missing = missing - lost

@@ -6,9 +6,10 @@ for a limited time; a connection on which nothing arrives is noticed within some
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from socket import SHUT_RDWR
+from struct import Struct
 from time import monotonic
 from typing import Any
 
@@ -20,7 +21,9 @@ from shared.deadlines import at_most, time_left
 from shared.handover import message_leaves
 from shared.transports.blocking import Blockable, Blocked
 from shared.transports.confirmations import PublishesTogether
-from shared.transports.streams import CLOSE_WITHIN_SECONDS, BoundedTCPStream, BoundedTLSStream
+from shared.transports.decoding import PlainMessage
+from shared.transports.loop_reader import LoopReader
+from shared.transports.streams import CLOSE_WITHIN_SECONDS, LAST_BYTE, BoundedTCPStream, BoundedTLSStream
 from shared.transports.unreadable import tolerant_frame_handler
 
 ANSWER_WITHIN_SECONDS = 5.0
@@ -37,9 +40,19 @@ The server sends something at least every half interval, so two of its heartbeat
 """
 
 
+ACK = Struct(">BHIHHQ?B")
+"""A frame: kind, channel, size, class and method, delivery tag, whether it is for all before as well, last byte."""
+METHOD, ACK_BYTES = 1, 13
+
+
+class Message(PlainMessage, pyamqp.Message):
+    """A message of RabbitMQ."""
+
+
 class Channel(PublishesTogether, pyamqp.Channel):
     """Confirms every publish, and waits for answers for a limited time."""
 
+    Message = Message
     _confirm_selected: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,6 +96,23 @@ class Channel(PublishesTogether, pyamqp.Channel):
             self._publish(message, exchange, routing_key, mandatory, immediate, timeout, confirm_timeout or timeout)
 
     basic_publish = basic_publish_confirm
+
+    def settle_together(self, messages: Sequence[Any]) -> None:
+        """Acknowledge messages, all with one write; each by itself took 15 µs and a system call.
+
+        Raises:
+            OSError, amqp.RecoverableConnectionError: The connection is gone, and RabbitMQ hands them out again.
+        """
+        if self.connection is None:
+            raise RecoverableConnectionError("connection already closed")
+        frames = [
+            ACK.pack(METHOD, self.channel_id, ACK_BYTES, *spec.Basic.Ack, message.delivery_tag, False, LAST_BYTE)
+            for message in messages
+        ]
+        self.connection.transport.write(b"".join(frames))
+        self.connection.bytes_sent += len(frames)  # from which it knows that no heartbeat is due
+        for message in messages:
+            message._state = "ACK"  # noqa: SLF001 - as its own ``ack`` does
 
     def exchange_declare(self, exchange: str, *args: Any, **options: Any) -> Any:
         """Declare an exchange; that of remote control is not waited for where the server takes no messages now."""
@@ -210,6 +240,9 @@ class Connection(Blockable, pyamqp.Connection):
 
     def blocking_read(self, timeout: float | None = None) -> Any:
         """Read one frame, within the deadline of the caller."""
+        frame = self.transport.frame_at_hand()
+        if frame is not None:
+            return self.on_inbound_frame(frame)
         try:
             return super().blocking_read(time_left(timeout))
         except OSError:
@@ -262,6 +295,11 @@ class Transport(pyamqp.Transport):
     """Chosen by ``FleetCelery`` for every ``amqp://`` broker."""
 
     Connection = Connection
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have a loop read what comes."""
+        connection.transport.raise_on_initial_eintr = True
+        LoopReader(connection, loop).start()
 
 
 class TLSTransport(Transport, pyamqp.SSLTransport):

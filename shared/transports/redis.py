@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -18,12 +18,12 @@ from uuid import uuid4
 import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
-from kombu.utils.json import loads
 from kombu.utils.objects import cached_property
 
 from shared.dead_letters import Reason, unreadable_letter
 from shared.priorities import LEAST_URGENT, MOST_URGENT
-from shared.transports.claims import CLAIM, Claim, Claims, claim_arguments, read_claims
+from shared.transports.claims import ARGUMENTS_AT_ONCE, CLAIM, Claim, Claims, claim_arguments, read_claims
+from shared.transports.decoding import loads
 from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper
 from shared.transports.once import PutOnce
 from shared.transports.redis_bindings import ExpiringBindings
@@ -69,7 +69,12 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
         self._in_poll: Any = None
         self._claimed = 0
         self._asked_at: float | None = None
-        self._delivering = False
+        self.waiting: list[Claim] = []
+        """What is claimed and not yet handed over, the next one last."""
+        self._ended: list[str] = []
+        """Claims of work that is over, of which the server is told with the next question."""
+        self._settling: list[str] = []
+        """Those of which it was told with the last question."""
         self._told = True
         """Whether the server has something to say: the answer to a claim, not only that a list has changed."""
         self._sources: list[str] = []
@@ -161,25 +166,61 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
             redis.ConnectionError: The server has not answered for too long; the connection is broken.
         """
         if not self._in_poll or self._asked_at is None:
+            self._settle_ended()
             return
         waited = time.monotonic() - self._asked_at
         if self._told:
             if waited > ANSWER_WITHIN_SECONDS and not has_said_something(self.client.connection):
                 self.client.connection.disconnect()
                 raise redis.ConnectionError(f"Redis has not answered for {waited:.0f} s.")
-        elif (waited > ASK_AGAIN_SECONDS or not self._sources) and self.qos.can_consume():
+        elif (self._ended or waited > ASK_AGAIN_SECONDS or not self._sources) and self.qos.can_consume():
             self._brpop_start()
+        else:
+            self._settle_ended()
+
+    def settle_together(self, messages: Sequence[Any]) -> None:
+        """Remove messages for good, whose work is over: in the same step as the next ones are claimed.
+
+        That saves a round trip for each message, about 120 µs of CPU.  Until the server has answered, the keeper of
+        leases has them, and settles them in its own time should anything go wrong here.
+        """
+        for message in messages:
+            self.qos.end(message.delivery_tag)
+            self._ended.append(message.delivery_tag)
+            message._state = "ACK"  # noqa: SLF001 - as its own ``ack`` does
+        if self.closed or not self.active_queues:
+            self._settle_ended()
+        else:
+            self.use_room()
+
+    def _settle_ended(self) -> None:
+        """Tell the server of work that is over where no question goes there with which it could be told."""
+        ended, self._ended = self._ended, []
+        if ended:
+            with self.noticing():
+                self.claims.settle(*ended)
+            self._let_go(ended)
+
+    def _let_go(self, settled: Sequence[str]) -> None:
+        for identity in settled:
+            self.leases.let_go(identity)
 
     def use_room(self) -> None:
-        """Ask for more at once where the loop sleeps because as much was held as may be.
+        """Ask for more at once where the loop does not come by: it sleeps, or has messages to hand over.
 
-        Greenlets acknowledge beside their loop, which would look for room when it has slept for two seconds.
+        Greenlets acknowledge beside their loop, which would look for room when it has slept for two seconds.  In solo
+        tasks run while the loop hands over messages.
         """
-        if self.closed or self._in_poll or self._delivering or not self.connection.cycle.waits:
+        if self.closed or not (self.waiting or self.connection.cycle.waits):
+            return
+        if self._in_poll and (self._told or not self._ended):
             return
         try:
             if self.active_queues and self.qos.can_consume():
-                self.connection.cycle._register_BRPOP(self)  # noqa: SLF001 - as kombu's own loop does
+                if self._in_poll:
+                    self._brpop_start()
+                else:
+                    self.connection.cycle._register_BRPOP(self)  # noqa: SLF001 - as kombu's own loop does
         except self.connection_errors as error:
             self.connection.cycle.broken = error
 
@@ -187,6 +228,7 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
         """Give back what is held, and close."""
         if self._in_poll and not self.closed:
             self._abandon_claim()
+            self.leases.answered(self._owner)
         self._in_poll = None
         super().close()
 
@@ -198,8 +240,11 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
         self._sources = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
         free = self.qos.can_consume_max_estimate()
         limit = MOST_AT_ONCE if free is None else max(1, min(free, MOST_AT_ONCE))
-        keys, values = claim_arguments(self._sources, limit, self._owner, self._claimed, self.lease_seconds)
+        ended, self._ended = self._ended[:ARGUMENTS_AT_ONCE], self._ended[ARGUMENTS_AT_ONCE:]
+        keys, values = claim_arguments(self._sources, limit, self._owner, self._claimed, self.lease_seconds, ended)
+        self.leases.ask(self._owner, range(self._claimed, self._claimed + limit))
         self._claimed += limit
+        self._settling = ended
         self._in_poll = connection = self.client.connection
         self._asked_at, self._told = time.monotonic(), True
         question = ("EVALSHA", connection.claim_script, len(keys), *keys, *values)
@@ -216,7 +261,10 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
             self._brpop_start()
             raise kombu_redis.Empty
         claims = read_claims(self._read())
+        settled, self._settling = self._settling, []
+        self._let_go(settled)
         if not claims:
+            self.leases.answered(self._owner)
             self._told = False  # it tells us when there is something
             if self.client.connection.can_read(timeout=0):
                 # What it told came with the answer, and the poller sees no more of it.
@@ -243,16 +291,16 @@ class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel)
     def _deliver_all(self, claims: list[Claim]) -> None:
         for claim in claims:
             self.leases.hold(claim.id)  # the loop may do other work before it has handed over the last
-        waiting = list(reversed(claims))
-        self._delivering = True
-        try:
-            while waiting:
-                self._deliver_one(waiting[-1])
-                waiting.pop()
-        finally:
-            self._delivering = False
-            if waiting:
-                self._put_back(waiting)
+        self.leases.answered(self._owner)
+        self.waiting = claims[::-1]
+        while self.waiting:
+            claim = self.waiting.pop()
+            try:
+                self._deliver_one(claim)
+            except BaseException:
+                left, self.waiting = self.waiting, []
+                self._put_back([*left, claim])
+                raise
 
     def _put_back(self, claims: list[Claim]) -> None:
         """Give back what was not delivered, in front."""

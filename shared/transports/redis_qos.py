@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 
+from shared.transports.decoding import PlainMessage
 from shared.transports.leases import mark_redelivered
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def in_the_end() -> Iterator[None]:
         _in_the_end.reset(token)
 
 
-class Message(virtual.Message):
+class Message(PlainMessage, virtual.Message):
     """A message whose ``…_log_error`` methods, by which a worker settles work that is over, do so in the end."""
 
     def ack_log_error(self, *args: Any, **options: Any) -> None:
@@ -73,6 +74,11 @@ class QoS(virtual.QoS):
         """Remove a message for good; one whose lease was lost is another holder's, and stays."""
         self._settle(delivery_tag)
         self.channel.use_room()
+
+    def end(self, delivery_tag: str) -> None:
+        """Give up the place of a message whose work is over; its claim is kept until the server knows."""
+        self.channel.leases.settle(delivery_tag)
+        super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Remove a message for good, or put it back behind the others, marked as redelivered."""
@@ -114,7 +120,7 @@ class QoS(virtual.QoS):
         """Do nothing: leases are watched by a thread."""
 
     def _taken(self) -> int:
-        return len(self._delivered) - len(self._dirty) + self.channel.leases.carried
+        return len(self._delivered) - len(self._dirty) + len(self.channel.waiting) + self.channel.leases.carried
 
     def _settle(self, delivery_tag: str, letter: bytes | None = None) -> None:
         try:

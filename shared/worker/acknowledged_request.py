@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
@@ -44,11 +43,18 @@ class AcknowledgedRequest(Request):
         self.execution = acknowledging.name_execution() if acknowledging else ""
         self._request_dict[EXECUTION_HEADER] = self.execution
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Guard ``execute_using_pool`` also in the class that Celery builds for each task, which calls no super."""
-        super().__init_subclass__(**options)
-        if "execute_using_pool" in cls.__dict__:
-            cls.execute_using_pool = _guarded(cls.execute_using_pool)
+    def execute_using_pool(self, pool: Any, **options: Any) -> Any:
+        """Hand the task to the pool once it may begin; until then the request waits, and comes back by itself."""
+        acknowledging = self._app.acknowledging
+        if self.gate is Gate.UNDECIDED and acknowledging is not None and acknowledging.comes_first(self):
+            acknowledging.begin(self)
+            if self.gate is Gate.UNDECIDED:
+                return None  # it comes back when shared state has answered
+        if self.gate is Gate.CLOSED:
+            task_ready(self)
+            self.forget_acknowledgement()
+            raise TaskRevokedError(self.id)
+        return super().execute_using_pool(pool, **options)
 
     @property
     def holding(self) -> Holding:
@@ -106,19 +112,3 @@ class AcknowledgedRequest(Request):
             einfo=None,
         )
         self.send_event("task-failed", exception=repr(failure), traceback=None)
-
-
-def _guarded(execute: Callable[..., Any]) -> Callable[..., Any]:
-    def execute_using_pool_guarded(self: AcknowledgedRequest, pool: Any, **options: Any) -> Any:
-        acknowledging = self._app.acknowledging
-        if self.gate is Gate.UNDECIDED and acknowledging is not None and acknowledging.comes_first(self):
-            acknowledging.begin(self)
-            if self.gate is Gate.UNDECIDED:
-                return None  # it comes back when shared state has answered
-        if self.gate is Gate.CLOSED:
-            task_ready(self)
-            self.forget_acknowledgement()
-            raise TaskRevokedError(self.id)
-        return execute(self, pool, **options)
-
-    return execute_using_pool_guarded

@@ -221,6 +221,10 @@ class Acknowledging:
             self._keeper.let_go(request.holding)
             self._release(request.holding)
 
+    def settle_ended(self) -> None:
+        """Acknowledge the messages of work that has ended; for who stands in for the loop, which does it otherwise."""
+        self._worker.consumer.settling.settle()
+
     def end(self, request: Any) -> None:
         """Remove the record of an execution that ended."""
         if self.records is not None:

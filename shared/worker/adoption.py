@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery.utils.collections import LimitedSet
 from celery.worker import state
 from vine import promise
 
@@ -27,8 +26,11 @@ from shared.worker.suspects import SuspectRequest, taken
 
 logger = logging.getLogger(__name__)
 
-_succeeded = LimitedSet(maxlen=state.SUCCESSFUL_MAX, expires=state.SUCCESSFUL_EXPIRES)
-"""The names of messages whose tasks succeeded in this worker; ``celery.worker.state`` knows only the tasks' ids."""
+_succeeded: dict[str, None] = {}
+"""The names of the last messages whose tasks succeeded in this worker; ``celery.worker.state`` knows only their ids.
+
+The oldest come first.  Celery's ``LimitedSet``, which also knows a time limit, took 4 µs a message.
+"""
 
 
 class GivenBack(Exception):
@@ -58,7 +60,9 @@ class AdoptingRequest(SuspectRequest):
     def note_success(self) -> None:
         """Remember that the work of the message is done, before anything can keep it from being settled."""
         if self.request_dict.get(PUBLISHED_AT_HEADER):
-            _succeeded.add(message_name(self.request_dict))
+            _succeeded[message_name(self.request_dict)] = None
+            if len(_succeeded) > state.SUCCESSFUL_MAX:
+                _succeeded.pop(next(iter(_succeeded)), None)
 
     def is_of(self, message: Any) -> bool:
         """Tell whether a delivery is another one of the message that is executed here."""

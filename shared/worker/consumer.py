@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import redis
 from celery.bootsteps import RUN
 from celery.concurrency.prefork import _run_ready_callbacks
 from celery.concurrency.solo import TaskPool as SoloPool
+from celery.exceptions import InvalidTaskError
 from celery.worker import state
 from celery.worker.consumer import Consumer, Control, Mingle
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 
 from shared.brokers import BrokerKind
 from shared.health import clock
@@ -26,6 +28,7 @@ from shared.worker.newer import NewerMessages
 from shared.worker.pidbox import DroppableControl
 from shared.worker.profiles import refuse_unfit
 from shared.worker.quarantine import QuarantiningConsumer
+from shared.worker.settling import Settling
 from shared.worker.suspects import taken
 from shared.worker.turnstile import Turnstile
 
@@ -58,6 +61,7 @@ class FleetConsumer(QuarantiningConsumer):
         self._heartbeats = Heartbeats()
         self._newer = NewerMessages(self, self.on_newer_message)
         super().__init__(*args, **options)
+        self.settling = Settling(self)
         self.on_task_request: Any = Turnstile(self, self.on_task_request)
         # What the consumer publishes itself, a greeting to its neighbours, fails with this one.
         self.connection_errors = (*self.connection_errors, OperationalError)
@@ -131,7 +135,9 @@ class FleetConsumer(QuarantiningConsumer):
         # Before anybody can have it again, and takes it for one that died.  RabbitMQ hands out all of it.
         self.controller.isolation.give_back(taken().difference(goes_on if self.leases is not None else ()))
         if self.hub is not None:
-            _run_ready_callbacks(self.hub)  # settle what has just ended: it neither goes on nor waits
+            _run_ready_callbacks(self.hub)  # of what has just ended: it neither goes on nor waits
+        with suppress(*self.connection_errors):
+            self.settling.settle()
         if self.leases is not None:
             self.leases.carry_over(request.message.delivery_tag for request in goes_on)
         super().on_connection_error_after_connected(exc)
@@ -164,17 +170,39 @@ class FleetConsumer(QuarantiningConsumer):
         self.controller.isolation.drop()
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
-        """Return what handles a delivery, and counts it first."""
+        """Return what handles a delivery, and counts it first.
+
+        Celery's own handler makes a promise for each of the ways to settle a message; here it has only to say what is
+        wrong with one that no task is known for.
+        """
         handle = super().create_task_handler(*args, **options)
+        strategies, callbacks, origin = self.strategies, self.on_task_message, self.app.amqp.origin
 
         def count_and_handle(message: Any) -> Any:
-            queue, _ = self.app.amqp.origin(message.delivery_info)
-            self.intake.take(queue, message)
+            message.origin = origin(message.delivery_info)
+            self.intake.take(message.origin[0], message)
             if message.delivery_info.get("redelivered") and settled_here(self, message):
                 return None
-            return None if self._newer.takes(message) else handle(message)
+            if self._newer.takes(message):
+                return None
+            headers = message.headers
+            strategy = strategies.get(headers.get("task")) if isinstance(headers, dict) else None
+            if strategy is None:
+                return handle(message)
+            try:
+                strategy(message, None, partial(self._acknowledge, message), partial(self._reject, message), callbacks)
+            except (InvalidTaskError, ContentDisallowed) as error:
+                return self.on_invalid_task(None, message, error)
+            except DecodeError as error:
+                return self.on_decode_error(message, error)
 
         return self.guarded(count_and_handle)
+
+    def _acknowledge(self, message: Any, *_: Any) -> None:
+        self.settling.acknowledge(message)
+
+    def _reject(self, message: Any, *how: Any) -> None:
+        self.call_soon_ack(message.reject_log_error, *how)
 
     def add_task_queue(self, queue: str, *args: Any, **options: Any) -> None:
         """Begin to consume a queue, as ``celery control add_consumer`` asks; refuse one of another broker."""

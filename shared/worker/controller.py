@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -94,6 +95,8 @@ class FleetWorker(Worker):
     def on_stopped(self) -> None:
         """Settle what was acknowledged and has ended, and disconnect."""
         self.app.acknowledging.close()
+        with suppress(*self.consumer.connection_errors):
+            self.consumer.settling.settle()
         super().on_stopped()
         if self.pool.is_green:
             self.grace_period.end()

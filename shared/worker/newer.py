@@ -52,7 +52,7 @@ class NewerMessages:
     def takes(self, message: Any) -> bool:
         """Take a message that is of a newer release; tell whether it is."""
         app, headers = self._consumer.app, message.headers
-        version = version_of(headers) if isinstance(headers, Mapping) else 0
+        version = version_of(headers) if isinstance(headers, dict | Mapping) else 0
         if version <= app.message_version:
             return False
         message.judged = True

@@ -31,7 +31,7 @@ LONGEST_TIME_LIMIT = 10.0**9
 """Seconds; no time limit is longer than some thirty years, and timers overflow far above."""
 DETAIL_AT_MOST = 500
 
-TEXT, WHOLE, LIST, TABLE = (str,), (int,), (list, tuple), (Mapping,)
+TEXT, WHOLE, LIST, TABLE = (str,), (int,), (list, tuple), (dict, Mapping)
 HEADERS: Mapping[str, tuple[type, ...]] = {
     "id": TEXT,
     "task": TEXT,
@@ -57,17 +57,21 @@ SIGNATURES = ("callbacks", "errbacks", "chain")
 class CheckedRequest(Request):
     """A request whose message is one of a task in every part that Celery's worker relies on."""
 
+    _payload: Any = None
+    """What the body says; an attribute, for it is asked for several times and Celery's property takes a lock."""
+
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         super().__init__(message, *args, **options)
-        check_headers(self.request_dict)
+        self._payload = self._body if self._decoded else message.payload
+        check_headers(self._request_dict)
         check_body(self._payload)
-        version, (_, _, embedded) = version_of(self.request_dict), self._payload
+        version, (_, _, embedded) = version_of(self._request_dict), self._payload
         if version < self._app.message_version and embedded:
             mark_following(embedded, version)  # its errbacks may be published here
-        if self.eta is not None:
+        if self._eta is not None and self.eta is not None:
             check_time("eta", self.eta)
-        if self.expires is not None:
-            check_time("expires", self.expires)
+        if self._expires is not None:
+            check_time("expires", self._expires)
         message.judged = True
 
 
@@ -180,12 +184,12 @@ def check_headers(headers: Mapping[str, Any]) -> None:
     """
     if not headers["id"]:
         refuse("id", headers["id"])
-    for name, kinds in HEADERS.items():
-        value = headers.get(name)
-        if value is not None and not isinstance(value, kinds):
+    for name in HEADERS.keys() & headers:
+        value = headers[name]
+        if value is not None and not isinstance(value, HEADERS[name]):
             refuse(name, value)
     limits = headers.get("timelimit")
-    if limits:
+    if limits and limits != [None, None]:
         check_limits(limits)
     if is_deep(headers):  # which the pool could not hand to a child
         raise BadMessage(f"Its headers are nested more than {DEEPEST} levels deep.")
@@ -213,11 +217,11 @@ def check_body(body: Any) -> None:
     arguments, keywords, embedded = body
     if not isinstance(arguments, LIST):
         refuse("args", arguments)
-    if not isinstance(keywords, Mapping):
+    if not isinstance(keywords, TABLE):
         refuse("kwargs", keywords)
     if embedded is None:
         return
-    if not isinstance(embedded, Mapping):
+    if not isinstance(embedded, TABLE):
         refuse("embed", embedded)
     for name in SIGNATURES:
         signatures = embedded.get(name)

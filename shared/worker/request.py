@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from datetime import datetime
 from time import time
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Reject
+from celery.worker.state import task_ready
 
 from shared.events import Outcome, TaskEnded, TaskReceived, TaskStarted
 from shared.publishing import PUBLISHED_AT_HEADER
 from shared.worker.acknowledged_request import AcknowledgedRequest
 from shared.worker.adoption import AdoptingRequest
 from shared.worker.delays import DueRequest
+from shared.worker.executing import PoolRequest
 from shared.worker.failures import KeptRequest
 from shared.worker.quarantine import CheckedRequest
 from shared.worker.suspects import SuspectRequest
@@ -40,7 +41,14 @@ CLASS_NAME = re.compile(r"^\w+")
 
 
 class CountedRequest(
-    AdoptingRequest, DueRequest, KeptRequest, AcknowledgedRequest, SuspectRequest, LimitedRequest, CheckedRequest
+    AdoptingRequest,
+    DueRequest,
+    KeptRequest,
+    AcknowledgedRequest,
+    SuspectRequest,
+    LimitedRequest,
+    CheckedRequest,
+    PoolRequest,
 ):
     """Counts each execution once: Celery announces every outcome through ``send_event``, some of them twice."""
 
@@ -49,16 +57,22 @@ class CountedRequest(
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        queue, broker = self._app.amqp.origin(self.delivery_info)
+        queue, broker = self._message.origin
         self._origin: tuple[str, str] = queue, broker
-        redelivered = bool(self.delivery_info.get("redelivered"))
-        self._app.subscribers.emit(TaskReceived(self.type, queue, broker, redelivered))
+        self._app.subscribers.emit(TaskReceived(self._type, queue, broker, bool(self._delivery_info["redelivered"])))
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Also watch the ``on_success`` of the class that Celery builds for each task, which skips ``send_event``."""
-        super().__init_subclass__(**options)
-        if "on_success" in cls.__dict__:
-            cls.on_success = _watched(cls.on_success)
+    def on_success(self, failed__retval__runtime: tuple[bool, Any, float], **options: Any) -> Any:
+        """Handle the end of an execution; of one that succeeded its subscribers are told how long it ran."""
+        failed, result, seconds = failed__retval__runtime
+        if failed:
+            return super().on_success(failed__retval__runtime, **options)
+        self.note_success()
+        task_ready(self, successful=True)
+        if self.task.acks_late:
+            self.acknowledge()
+        self.tell_ended(Outcome.SUCCEEDED, seconds=seconds)
+        super().send_event("task-succeeded", result=result, runtime=seconds)
+        return None
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002
         """Tell Celery's monitors and the fleet's subscribers."""
@@ -136,16 +150,3 @@ class CountedRequest(
         eta = self.request_dict.get("eta")
         due = max(published, datetime.fromisoformat(eta).timestamp()) if eta else published
         return max(0.0, float(self.time_start) - due)
-
-
-def _watched(on_success: Callable[..., Any]) -> Callable[..., Any]:
-    def on_success_watched(self: CountedRequest, failed__retval__runtime: Any, **kwargs: Any) -> Any:
-        failed, _, runtime = failed__retval__runtime
-        if not failed:
-            self.note_success()
-        answer = on_success(self, failed__retval__runtime, **kwargs)
-        if not failed:
-            self.tell_ended(Outcome.SUCCEEDED, seconds=runtime)
-        return answer
-
-    return on_success_watched

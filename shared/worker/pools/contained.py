@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any, ClassVar, NamedTuple
@@ -36,10 +36,65 @@ NOT_BEGUN = object()
 """The result of an execution whose message went back first."""
 
 
+class Execution(NamedTuple):
+    """A task as a pool runs it: ``run`` and ``tell``, or both with one call."""
+
+    pool: ContainedPool
+    target: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    callback: Callable[[Any], Any]
+    error_callback: Callable[[ExceptionInfo], Any]
+    accept_callback: Callable[[int, float], Any] | None
+    timeout_callback: Callable[..., Any]
+    soft: float | None
+    """Seconds until ``SoftTimeLimitExceeded``."""
+
+    def __call__(self) -> None:
+        """Run the task, and tell its request how it ended."""
+        self.tell(self.run())
+
+    def run(self) -> Any:
+        """Run the task; return its result, or what it raised."""
+        try:
+            if self.accept_callback:
+                self.accept_callback(self.pool.getpid(), monotonic())
+        except GivenBack:
+            return NOT_BEGUN
+        try:
+            return self._within(self.soft) if self.soft else self.target(*self.args, **self.kwargs)
+        except (WorkerShutdown, WorkerTerminate):
+            raise
+        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 - reported as in a child process
+            return Escaped(ExceptionInfo())
+
+    def tell(self, result: Any) -> None:
+        """Tell the request of the task how it ended."""
+        if isinstance(result, Escaped):
+            self.error_callback(result.info)
+        elif result is not NOT_BEGUN:
+            self.callback(result)
+
+    def _within(self, seconds: float) -> Any:
+        started, result = monotonic(), None
+        try:
+            with self.pool.soft_limit(seconds):
+                result = self.target(*self.args, **self.kwargs)
+        except SoftTimeLimitExceeded:
+            if result is None:
+                raise
+        finally:
+            if monotonic() - started >= seconds:
+                self.timeout_callback(True, seconds)
+        return result
+
+
 class ContainedPool(BasePool):
     """Part of a pool: runs tasks within a soft time limit, and reports whatever they raise."""
 
     kind: ClassVar[Pool]
+    runs_here = True
+    """Whether tasks run in the worker's own process."""
 
     getpid: Callable[[], int] = staticmethod(os.getpid)
     """What executions are known by to whoever ends them; greenlets have a number each."""
@@ -52,10 +107,14 @@ class ContainedPool(BasePool):
         """Return a context in which ``SoftTimeLimitExceeded`` is raised after some seconds."""
         raise NotImplementedError
 
+    def begin(self, execution: Execution, hard: float | None) -> Any:
+        """Begin an execution, which a pool of greenlets ends after ``hard`` seconds."""
+        raise NotImplementedError
+
     def on_apply(
         self,
         target: Any,
-        args: Any = None,
+        args: Any = (),
         kwargs: Any = None,
         callback: Any = None,
         error_callback: Any = None,
@@ -71,29 +130,11 @@ class ContainedPool(BasePool):
             soft = None
         if timeout:
             self.say_once(args[0], "hard")
-
-        accept = options.pop("accept_callback", None)
-
-        def run(*args: Any, **kwargs: Any) -> Any:
-            try:
-                if accept:
-                    accept(self.getpid(), monotonic())
-            except GivenBack:
-                return NOT_BEGUN
-            try:
-                return self._within(soft, timeout_callback, target, args, kwargs) if soft else target(*args, **kwargs)
-            except (WorkerShutdown, WorkerTerminate):
-                raise
-            except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 - reported as in a child process
-                return Escaped(ExceptionInfo())
-
-        def tell(result: Any) -> Any:
-            if result is NOT_BEGUN:
-                return None
-            return error_callback(result.info) if isinstance(result, Escaped) else callback(result)
-
-        options |= {"timeout": timeout, "timeout_callback": timeout_callback}
-        return super().on_apply(run, args, kwargs, callback=tell, **options)
+        accept = options.get("accept_callback")
+        execution = Execution(
+            self, target, args, kwargs or {}, callback, error_callback, accept, timeout_callback, soft
+        )
+        return self.begin(execution, timeout)
 
     def say_once(self, task: str, limit: str) -> None:
         """Warn, once for each task, of a time limit that this pool can't hold."""
@@ -105,16 +146,3 @@ class ContainedPool(BasePool):
                 limit,
                 self.kind,
             )
-
-    def _within(self, seconds: float, tell: Any, target: Any, args: Any, kwargs: Any) -> Any:
-        started, result = monotonic(), None
-        try:
-            with self.soft_limit(seconds):
-                result = target(*args, **kwargs)
-        except SoftTimeLimitExceeded:
-            if result is None:
-                raise
-        finally:
-            if monotonic() - started >= seconds:
-                tell(True, seconds)
-        return result

@@ -10,13 +10,25 @@ from celery.concurrency import gevent
 from celery.exceptions import SoftTimeLimitExceeded
 
 from shared.queues import Pool
-from shared.worker.pools.contained import ContainedPool
+from shared.worker.pools.contained import ContainedPool, Execution
 
 
 class TaskPool(ContainedPool, gevent.TaskPool):
     """Celery's greenlets with soft time limits."""
 
     kind = Pool.GEVENT
+
+    def begin(self, execution: Execution, hard: float | None) -> Any:
+        """Run a task in a greenlet of its own."""
+        return gevent.TaskPool.on_apply(
+            self,
+            execution.run,
+            (),
+            {},
+            callback=execution.tell,
+            timeout=hard,
+            timeout_callback=execution.timeout_callback,
+        )
 
     def soft_limit(self, seconds: float) -> AbstractContextManager[Any]:
         """Return a context in which ``SoftTimeLimitExceeded`` is raised where the greenlet waits past some seconds."""

@@ -16,7 +16,8 @@ STAND_IN_EVERY_SECONDS = 0.2
 
 def asked_to_stop() -> bool:
     """Tell whether this worker was asked to stop; its loop notices that when it comes by next."""
-    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
+    stop, terminate = state.should_stop, state.should_terminate  # an exit code, which may be 0
+    return (stop is not None and stop is not False) or (terminate is not None and terminate is not False)
 
 
 def stand_in_for_loop(app: Any) -> None:
@@ -32,5 +33,6 @@ def stand_in_for_loop(app: Any) -> None:
         with app.acknowledging.desk.one_at_a_time:
             hub.fire_timers()
             _run_ready_callbacks(hub)
+            app.acknowledging.settle_ended()
     except Exception:  # the tasks have their time all the same
         logger.exception("The timers of a stopping worker can't be fired.")

@@ -8,36 +8,35 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from celery.concurrency import solo
-from celery.concurrency.base import apply_target
 from celery.exceptions import SoftTimeLimitExceeded
 
-from shared.deadlines import time_out
+from shared.deadlines import has_deadline, time_out
 from shared.queues import Pool
-from shared.worker.pools.contained import ContainedPool
+from shared.worker.pools.contained import ContainedPool, Execution
 from shared.worker.pools.last_tasks import asked_to_stop
 
 
-class Inline(solo.TaskPool):
-    """Celery's solo pool, whose ``on_apply`` is a method as in its other pools."""
+class TaskPool(ContainedPool, solo.TaskPool):
+    """Celery's solo pool with soft time limits."""
+
+    kind = Pool.SOLO
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        del self.__dict__["on_apply"]
+        del self.__dict__["on_apply"]  # a method, as in Celery's other pools
 
-    def on_apply(self, *args: Any, **options: Any) -> None:
+    def begin(self, execution: Execution, hard: float | None) -> None:  # noqa: ARG002 - nothing here can hold that
         """Run a task, here and now: maybe while the loop waits for an answer of the broker, whose deadline can wait.
 
         A worker that is to stop begins nothing more.
         """
-        if not asked_to_stop():
+        if asked_to_stop():
+            return
+        if has_deadline():
             with time_out():
-                apply_target(*args, **options)
-
-
-class TaskPool(ContainedPool, Inline):
-    """Celery's solo pool with soft time limits."""
-
-    kind = Pool.SOLO
+                execution()
+        else:
+            execution()
 
     def soft_limit(self, seconds: float) -> AbstractContextManager[Any]:
         """Return a context in which ``SoftTimeLimitExceeded`` is raised after some seconds, also while it sleeps."""
