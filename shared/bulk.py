@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kombu import Connection
-from kombu.serialization import dumps
-
 from shared.brokers import Broker
-from shared.prepared.message import Wired
-from shared.producers import Collected, PublishFailed
+from shared.bulk_producers import BulkProducer
+from shared.producers import PublishFailed
 
 if TYPE_CHECKING:
     from celery import Signature
     from celery.result import AsyncResult
 
     from shared.celery_app import FleetCelery
-
-MOST_MESSAGES = 500
-"""After so many messages to one broker they are sent; larger batches gain nothing more."""
-MOST_BYTES = 1 << 20
-"""After so many bytes of arguments, too: a batch has to get through within the time of one publish."""
 
 
 @contextmanager
@@ -51,7 +43,11 @@ def bulk() -> Iterator[Bulk]:
         yield own
         own.send()
     except PublishFailed as failed:
-        failed.unsent = (*failed.unsent, *own.left())
+        own.account_for(failed)
+        raise
+    except BaseException:
+        with suppress(PublishFailed):
+            own.settle()
         raise
     finally:
         _bulk.reset(token)
@@ -93,12 +89,16 @@ class Bulk:
         """Return what takes the messages of an app for a broker."""
         producer = self._producers.get((app, broker.alias))
         if producer is None:
-            producer = self._producers[app, broker.alias] = BulkProducer(self, app, broker)
+            producer = self._producers[app, broker.alias] = BulkProducer(app, broker, self.tell)
         return producer
 
     def expect(self, store: Expects, task_id: str) -> None:
         """Have a result store told of a task, before its message is sent."""
         self._expected.setdefault(store, {})[task_id] = None
+
+    def holds(self, task_id: str) -> bool:
+        """Tell whether the message of a task waits to be sent."""
+        return any(producer.holds(task_id) for producer in self._producers.values())
 
     def tell(self) -> None:
         """Tell the result stores of the tasks whose messages are sent next."""
@@ -112,91 +112,33 @@ class Bulk:
             self._last = (chord, encode(chord))
         return self._last[1]
 
-    def left(self) -> list[str]:
-        """Return the ids of the tasks whose messages were not sent yet."""
-        return [task_id for producer in self._producers.values() for task_id in producer.left()]
-
     def send(self) -> None:
-        """Send what is left."""
+        """Send what is left, and wait until the brokers have all."""
         self.tell()
         for producer in self._producers.values():
-            producer.send()
+            producer.send(last=True)
 
+    def settle(self) -> None:
+        """Wait until the brokers have what was sent."""
+        failed = None
+        for producer in self._producers.values():
+            try:
+                producer.settle()
+            except PublishFailed as error:
+                if failed is None:
+                    failed = error
+                else:
+                    failed.add(error)
+        if failed is not None:
+            raise failed
 
-class BulkProducer:
-    """Collects messages for one broker; it is all of a ``kombu.Producer`` that Celery uses."""
-
-    def __init__(self, batch: Bulk, app: FleetCelery, broker: Broker) -> None:
-        self._batch = batch
-        self._app = app
-        self._broker = broker
-        self._messages: list[Wired | Collected] = []
-        self._bytes = 0
-
-    @property
-    def connection(self) -> Connection:
-        """The connection from which those of the broker's pool are made; nobody has connected it."""
-        return self._app.amqp.pools[self._broker].connections.connection
-
-    @property
-    def channel(self) -> Any:
-        """A channel of that connection; some result stores declare a queue for replies."""
-        return self.connection.default_channel
-
-    def revive(self, channel: Any) -> None:
-        """Do nothing: there is no connection to make anew."""
-
-    def publish(
-        self,
-        body: Any,
-        *,
-        serializer: str | None = None,
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        retry: bool = False,  # noqa: ARG002 - a batch is always tried again
-        retry_policy: Mapping[str, Any] | None = None,  # noqa: ARG002 - as the app's settings say
-        **options: Any,
-    ) -> None:
-        """Take a message, encoded already where its content type is known, and send all when they are many.
-
-        Raises:
-            kombu.exceptions.EncodeError: An argument can't be encoded.  Nothing was sent of this message.
-            PublishFailed: The broker did not take them.
-        """
-        if content_type is None:
-            content_type, content_encoding, body = dumps(body, serializer=serializer)
-        coding = {"content_type": content_type, "content_encoding": content_encoding}
-        self._take(Collected(str(options.get("correlation_id")), body, {**options, **coding}), len(body))
-
-    def take(self, message: Wired) -> None:
-        """Take a prepared message, and send all when they are many.
-
-        Raises:
-            PublishFailed: The broker did not take them.
-        """
-        self._take(message, message.size)
-
-    def _take(self, message: Wired | Collected, size: int) -> None:
-        self._messages.append(message)
-        self._bytes += size
-        if len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES:
-            self.send()
-
-    def left(self) -> list[str]:
-        """Return the ids of the tasks whose messages were not sent yet."""
-        return [message.id for message in self._messages]
-
-    def send(self) -> None:
-        """Send all messages that were taken since the last time.
-
-        Raises:
-            PublishFailed: The broker did not take them.
-        """
-        messages, self._messages, self._bytes = self._messages, [], 0
-        if messages:
-            self._batch.tell()
-            with self._app.amqp.pools[self._broker].acquire(block=True) as producer:
-                producer.publish_together(messages, self._app.conf.task_publish_retry_policy)
+    def account_for(self, failed: PublishFailed) -> None:
+        """Have an error tell of all messages, also of those that were sent after, or not sent."""
+        try:
+            self.settle()
+        except PublishFailed as other:
+            failed.add(other)
+        failed.unsent += tuple(task_id for producer in self._producers.values() for task_id in producer.left())
 
 
 _bulk: ContextVar[Bulk | None] = ContextVar("bulk", default=None)

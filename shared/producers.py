@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import sleep
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import redis
 from amqp.exceptions import ChannelError, MessageNacked
@@ -16,13 +15,13 @@ from kombu.exceptions import EncodeError, OperationalError
 from kombu.utils.functional import ChannelPromise
 
 from shared.brokers import Broker
-from shared.deadlines import time_left
 from shared.errors import PublishError
-from shared.handover import Handover, hand_over, may_have_left
+from shared.handover import Handover, hand_over, may_have_left, message_leaves
 from shared.prepared.message import Wired
-from shared.retry_policies import NO_RETRY, RetryPolicy
-from shared.transports.batches import Batch
+from shared.retry_policies import NO_RETRY, RetryPolicy, waited
+from shared.transports.batches import Batch, Message
 from shared.transports.blocking import Blocked
+from shared.transports.confirmations import NOTHING_AHEAD, Ahead, PublishesTogether
 
 REFUSED = (ChannelError, redis.ResponseError, redis.exceptions.BusyLoadingError)
 """Answers of a broker that mean: I have not got it."""
@@ -52,16 +51,10 @@ class PublishFailed(PublishError, OperationalError):
         failed.sent = sent
         return failed
 
-
-class Collected(NamedTuple):
-    """A message that waits to be published together with others."""
-
-    id: str
-    """Of its task."""
-    body: str | bytes
-    """Encoded."""
-    options: Mapping[str, Any]
-    """What ``kombu.Producer.publish`` takes besides."""
+    def add(self, other: PublishFailed) -> None:
+        """Tell of the messages of another batch, too, that failed after this one."""
+        self.unsent += other.unsent
+        self.unknown += other.unknown
 
 
 class FleetProducer(Producer):
@@ -106,30 +99,65 @@ class FleetProducer(Producer):
                 self.maybe_declare(queue)
         channel.put_prepared(message)
 
-    def publish_together(self, messages: Sequence[Collected], retry_policy: Mapping[str, Any] | None = None) -> None:
+    def publish_ahead(self, messages: Sequence[Message]) -> Ahead:
+        """Write messages, and wait for nothing, where the broker confirms; ``publish_together`` has to follow.
+
+        Never raises: what goes wrong does so again there, or is mended.
+        """
+        with hand_over():
+            try:
+                self._connect()
+                channel = self.channel
+                if not isinstance(channel, PublishesTogether):
+                    return NOTHING_AHEAD
+                with channel.ahead() as batch:
+                    for message in messages:
+                        self._put(message)
+            except self._errors(NO_RETRY) as error:
+                self._drop_connection(error)
+                return Ahead(may_have_left=may_have_left())
+        return Ahead(channel, batch, may_have_left=True)
+
+    def publish_together(
+        self,
+        messages: Sequence[Message],
+        retry_policy: Mapping[str, Any] | None = None,
+        ahead: Ahead = NOTHING_AHEAD,
+    ) -> None:
         """Publish messages, and wait once for the broker to have them all.
 
         Where the connection breaks those are sent again of which the broker has said nothing, so that some may arrive
         twice.
 
+        Args:
+            messages: In their order.
+            retry_policy: As ``task_publish_retry_policy`` has it.
+            ahead: What ``publish_ahead`` has returned, when they were written by that.
+
         Raises:
             PublishFailed: It says which messages are not at the broker, and which may be; it has all others.
         """
-        left, unknown = list(messages), set[str]()
+        left = list(messages)
+        unknown = {message.id for message in left if ahead.may_have_left and ahead.channel is None}
 
         def publish_all() -> None:
-            nonlocal left
-            batch = Batch()
+            nonlocal left, ahead
+            (channel, batch, _), ahead = ahead, NOTHING_AHEAD
+            told: Batch = batch or Batch()
             try:
-                with self.channel.together() as batch:
+                if channel is not None and batch is not None:
+                    message_leaves()  # it has; this is another hand-over
+                    channel.settle(batch)
+                    return
+                with self.channel.together() as told:
                     for message in left:
                         self._put(message)
             except BaseException:
                 if may_have_left():
-                    unknown.update(each.id for number, each in enumerate(left) if number not in batch.refused)
+                    unknown.update(message.id for number, message in enumerate(left) if number not in told.refused)
                 raise
             finally:
-                left = [message for number, message in enumerate(left) if number not in batch.taken]
+                left = [message for number, message in enumerate(left) if number not in told.taken]
 
         try:
             self._hand_over(publish_all, RetryPolicy.of(retry_policy), ())
@@ -138,7 +166,7 @@ class FleetProducer(Producer):
             failed.unknown = tuple(message.id for message in left if message.id in unknown)
             raise
 
-    def _put(self, message: Wired | Collected) -> None:
+    def _put(self, message: Message) -> None:
         if isinstance(message, Wired):
             self.put_prepared(message)
         else:
@@ -235,20 +263,6 @@ def is_broken(error: BaseException) -> bool:
     if isinstance(error, TimeoutError):
         return error.errno is not None
     return not isinstance(error, (*FINAL, redis.TimeoutError))
-
-
-def waited(pause: float | None) -> bool:
-    """Wait before a retry; tell whether there is time for one."""
-    if pause is None:
-        return False
-    try:
-        left = time_left()
-    except TimeoutError:
-        return False
-    if left is not None and left <= pause:
-        return False
-    sleep(pause)
-    return True
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from time import sleep
 from typing import Any, NamedTuple
+
+from shared.deadlines import time_left
 
 
 class RetryPolicy(NamedTuple):
@@ -33,3 +36,17 @@ class RetryPolicy(NamedTuple):
 
 
 NO_RETRY = RetryPolicy(max_retries=0)
+
+
+def waited(pause: float | None) -> bool:
+    """Wait before a retry; tell whether there is time for one."""
+    if pause is None:
+        return False
+    try:
+        left = time_left()
+    except TimeoutError:
+        return False
+    if left is not None and left <= pause:
+        return False
+    sleep(pause)
+    return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from celery import signals
 from celery.app.amqp import _callback_publish_retry
 from kombu.serialization import dumps
+from kombu.utils.functional import maybe_list
 from kombu.utils.json import JSONEncoder
 from kombu.utils.uuid import uuid
 
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 
 MOST_KINDS = 1000
 """After so many kinds of call all are forgotten; a program that has as many has one for each call."""
-PLAIN = frozenset({str, int, float, bool})
+PLAIN = (str, int, float)
 OWN_OPTIONS = frozenset(
     {
-        *("task_id", "group_id", "group_index", "root_id", "parent_id", "chord", "reply_to"),
+        *("task_id", "group_id", "group_index", "root_id", "parent_id", "reply_to"),
+        *("link", "link_error", "chain", "chord"),
         *("add_to_parent", "result_cls", "producer", "publisher", "task_type"),
     }
 )
@@ -49,11 +51,34 @@ WIRES: Mapping[BrokerKind, Callable[[Prepared], Callable[[Filled], Wired]]] = {
     BrokerKind.REDIS: redis_wire,
     BrokerKind.RABBITMQ: rabbitmq_wire,
 }
-ENCODE = JSONEncoder(check_circular=False).encode
+ENCODE: Callable[[Any], str] = JSONEncoder(check_circular=False).encode
 """kombu's JSON, by an encoder that is kept: 3 µs and not 5.  What refers to itself ends in a ``RecursionError``."""
 NOTHING_FOLLOWS = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 
 Kind = tuple[Hashable, ...]
+
+
+class Following(NamedTuple):
+    """What follows on a task: callbacks, errbacks, the steps of its chain, the body of its chord."""
+
+    link: Any
+    link_error: Any
+    chain: Any
+    chord: Any
+
+    def encode(self) -> str:
+        """Return it as JSON; a chord's body is encoded once for all members that go out in bulk."""
+        if self.link is self.link_error is self.chain is None:
+            if self.chord is None:
+                return NOTHING_FOLLOWS
+            if (batch := bulk_under_way()) is not None:
+                return f"{NOTHING_FOLLOWS[:-5]}{batch.text_of(self.chord, ENCODE)}}}"
+        return ENCODE(self.embedded())
+
+    def embedded(self) -> dict[str, Any]:
+        """Return it as it is in a message."""
+        callbacks, errbacks = maybe_list(self.link), maybe_list(self.link_error)
+        return {"callbacks": callbacks, "errbacks": errbacks, "chain": self.chain, "chord": self.chord}
 
 
 class Known(NamedTuple):
@@ -66,7 +91,7 @@ class Known(NamedTuple):
 class PreparedCalls:
     """The kinds of call that were published before, and what their messages look like.
 
-    The full way is taken where anything is unusual: a delay, an expiry, callbacks, stamps, headers, anybody who listens
+    The full way is taken where anything is unusual: a delay, an expiry, stamps, headers, anybody who listens
     to the signals of publishing, a recording, a router that is a function, an argument that can't be encoded, or a
     message that is too large.  Whatever is refused is so refused by the same code as ever.
     """
@@ -86,7 +111,7 @@ class PreparedCalls:
                 if option in OF_ITS_TIME:
                     kind.append(option)
             elif option not in OWN_OPTIONS:
-                if type(value) not in PLAIN or option == "expires":
+                if not isinstance(value, PLAIN) or option == "expires":
                     return None
                 kind.append((option, value, type(value)))  # True is no 1 where it stands for a priority
         return tuple(kind)
@@ -106,9 +131,10 @@ class PreparedCalls:
         if parent:
             root_id = root_id or parent.request.root_id or parent.request.id
             parent_id = parent_id or parent.request.id
+        follows = Following(*(options.get(name) for name in ("link", "link_error", "chain", "chord")))
         filled = filled_in(
             known.prepared,
-            (args or (), kwargs or {}, options.get("chord")),
+            (args or (), kwargs or {}, follows),
             {
                 "id": task_id,
                 "root_id": root_id or task_id,
@@ -121,7 +147,7 @@ class PreparedCalls:
         )
         if filled is None or len(filled.body) > self._app.bounds.message_bytes:
             return None
-        self._publish(known, filled, options.get("chord"))
+        self._publish(known, filled, follows)
         result: AsyncResult = (options.get("result_cls") or self._app.AsyncResult)(task_id)
         result.ignored = options.get("ignore_result")
         if parent and options.get("add_to_parent", True):
@@ -150,14 +176,13 @@ class PreparedCalls:
             and not signals.before_task_publish.receivers
             and not signals.after_task_publish.receivers
             and not signals.task_sent.receivers
-            and not _callback_publish_retry.get()
             and dispatch_under_way() is None
             and firing_under_way() is None
             and not waits_in_a_worker()
-            and (bulk_under_way() is not None or not (options.get("producer") or options.get("publisher")))
+            and (bulk_under_way() is not None or not has_a_producer_of_its_own(options))
         )
 
-    def _publish(self, known: Known, filled: Filled, chord: Any) -> None:
+    def _publish(self, known: Known, filled: Filled, follows: Following) -> None:
         app, prepared = self._app, known.prepared
         message, batch = known.wire(filled), bulk_under_way()
         if batch is not None:
@@ -172,38 +197,34 @@ class PreparedCalls:
                     producer.publish_prepared(message)
         SENT.count(prepared.task, prepared.queue, prepared.broker.alias)
         if prepared.sent_event is not None:
-            event = sent_event(prepared.sent_event, filled, chord)
+            event = sent_event(prepared.sent_event, filled, follows)
             app.amqp._event_dispatcher.tell(prepared.broker.alias, "task-sent", event)  # noqa: SLF001
 
 
-def filled_in(prepared: Prepared, arguments: tuple[Any, Any, Any], own: dict[str, Any]) -> Filled | None:
+def filled_in(prepared: Prepared, content: tuple[Any, Any, Following], own: dict[str, Any]) -> Filled | None:
     """Return what a message has of its own; ``None`` where anything in it is of a kind that only the full way knows.
 
     Args:
         prepared: What it has in common with others.
-        arguments: Positional ones, those by keyword, and the body of the chord that it is a member of.
+        content: Positional arguments, those by keyword, and what follows on the task.
         own: The rest.
     """
-    args, kwargs, chord = arguments
+    args, kwargs, follows = content
     ids = (own["id"], own["root_id"], own["parent_id"], own["group"], own["reply_to"])
     if not all(each is None or (type(each) is str and len(each) <= LONGEST_ID) for each in ids):
         return None
     if not isinstance(args, list | tuple) or type(kwargs) is not dict or not is_index(own["group_index"]):
         return None
     try:
-        body = f"{ENCODE((args, kwargs))[:-1]}, {following(chord)}]"
+        body = f"{ENCODE((args, kwargs))[:-1]}, {follows.encode()}]"
         return Filled(body, argsrepr=prepared.show(args), kwargsrepr=prepared.show(kwargs), **own)
     except Exception:  # noqa: BLE001 - whatever an argument raises when it is encoded; the full way says what it is
         return None
 
 
-def following(chord: Any) -> str:
-    """Return what follows on a task, as JSON; a chord's body is encoded once for all members that go out in bulk."""
-    if chord is None:
-        return NOTHING_FOLLOWS
-    bulk = bulk_under_way()
-    text = ENCODE(chord) if bulk is None else bulk.text_of(chord, ENCODE)
-    return f"{NOTHING_FOLLOWS[:-5]}{text}}}"
+def has_a_producer_of_its_own(options: Mapping[str, Any]) -> bool:
+    """Tell whether a call is published by what it says, or tried again in a way of Celery's; in bulk none is."""
+    return bool(options.get("producer") or options.get("publisher") or _callback_publish_retry.get())
 
 
 def is_index(value: Any) -> bool:
@@ -213,24 +234,22 @@ def is_index(value: Any) -> bool:
 
 def is_the_same(prepared: Prepared, sample: Sample) -> bool:
     """Tell whether the message that was learnt from is the same when it is filled in."""
-    args, kwargs, follows = sample.body
+    args, kwargs, embedded = sample.body
+    follows = Following(*(embedded[name] for name in ("callbacks", "errbacks", "chain", "chord")))
     own = {name: sample.headers[name] for name in OWN_HEADERS - {"argsrepr", "kwargsrepr"}}
     own["reply_to"] = sample.options["reply_to"]
-    filled = filled_in(prepared, (args, kwargs, follows["chord"]), own)
+    filled = filled_in(prepared, (args, kwargs, follows), own)
     return (
         filled is not None
         and {**prepared.headers, **filled.headers()} == sample.headers
         and (prepared.content_type, prepared.content_encoding, filled.body) == dumps(sample.body, serializer="json")
         and sample.options["correlation_id"] == filled.id
         and sample.options.get("timestamp", int(filled.published_at)) == int(filled.published_at)
-        and (
-            prepared.sent_event is None
-            or sent_event(prepared.sent_event, filled, follows["chord"]) == sample.sent_event
-        )
+        and (prepared.sent_event is None or sent_event(prepared.sent_event, filled, follows) == sample.sent_event)
     )
 
 
-def sent_event(common: Mapping[str, Any], filled: Filled, chord: Any) -> dict[str, Any]:
+def sent_event(common: Mapping[str, Any], filled: Filled, follows: Following) -> dict[str, Any]:
     """Return what monitors are told of a message."""
     return {
         **common,
@@ -239,5 +258,5 @@ def sent_event(common: Mapping[str, Any], filled: Filled, chord: Any) -> dict[st
         "parent_id": filled.parent_id,
         "args": filled.argsrepr,
         "kwargs": filled.kwargsrepr,
-        **place_in_workflow({"group": filled.group}, ((), {}, {"chord": chord})),
+        **place_in_workflow({"group": filled.group}, ((), {}, follows.embedded())),
     }

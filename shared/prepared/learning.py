@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 GATE = "shared.publishing:FleetAMQP"
 """Who replaces the gate has other ideas of what messages look like."""
-FOLLOWING = ("callbacks", "errbacks", "chain")
 UNSAID = ("compression", "immediate", "timeout", "confirm_timeout")
 ALWAYS_EMPTY = ("eta", "expires", "stamped_headers")
 OPTIONS = frozenset(
@@ -93,7 +92,6 @@ def is_ordinary(sample: Sample) -> bool:
     options, headers, body = sample.options, sample.headers, sample.body
     return (
         isinstance(body, tuple)
-        and not any(body[2][name] for name in FOLLOWING)
         and headers.keys() >= OWN_HEADERS
         and not any(headers[name] for name in ALWAYS_EMPTY)
         and options.keys() <= OPTIONS

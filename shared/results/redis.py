@@ -85,9 +85,9 @@ class ResultConsumer(redis.ResultConsumer):
     def consume_from(self, task_id: str) -> None:
         """Listen for the result of a task; while the connection is lost, as soon as there is another.
 
-        Those of tasks that are published in bulk are asked for with one command, before their messages are sent.
+        Those of tasks whose messages wait to be sent in bulk are asked for with one command, just before.
         """
-        if (batch := bulk_under_way()) is not None:
+        if (batch := bulk_under_way()) is not None and batch.holds(task_id):
             batch.expect(self, task_id)
             return
         with self._locked():

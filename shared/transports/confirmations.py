@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from amqp.exceptions import MessageNacked
 
@@ -28,21 +28,18 @@ class Unsettled(Batch):
         self._ids: dict[str, int] = {}
         """The numbers of prepared messages, by the id that the server sends them back under."""
 
-    @contextmanager
-    def heeding(self, events: Mapping[str, set[Callable[..., None]]]) -> Iterator[None]:
-        """Heed what the server says over a channel, for the length of a ``with`` block."""
-        heeded: dict[str, Callable[..., None]] = {
-            "basic_ack": self._confirmed,
-            "basic_nack": self._refused,
-            "basic_return": self._returned,
-        }
-        for event, callback in heeded.items():
+    def heed(self, events: Mapping[str, set[Callable[..., None]]]) -> None:
+        """Begin to heed what the server says over a channel."""
+        for event, callback in self._callbacks().items():
             events[event].add(callback)
-        try:
-            yield
-        finally:
-            for event, callback in heeded.items():
-                events[event].discard(callback)
+
+    def ignore(self, events: Mapping[str, set[Callable[..., None]]]) -> None:
+        """Heed it no more."""
+        for event, callback in self._callbacks().items():
+            events[event].discard(callback)
+
+    def _callbacks(self) -> dict[str, Callable[..., None]]:
+        return {"basic_ack": self._confirmed, "basic_nack": self._refused, "basic_return": self._returned}
 
     def expect(self, tag: int, task_id: str | None) -> None:
         """Note that the next message is published under a delivery tag."""
@@ -89,7 +86,7 @@ class PublishesTogether:
     """Why a message was sent back, if one was."""
 
     @contextmanager
-    def together(self: Any) -> Iterator[Batch]:
+    def together(self) -> Iterator[Batch]:
         """Wait at the end of a ``with`` block until the server has all that was published inside.
 
         It yields what becomes of each.
@@ -99,17 +96,53 @@ class PublishesTogether:
             amqp.MessageNacked: The server could not take one.
             OSError: No connection, or no answer in time.
         """
+        with self.ahead() as batch:
+            yield batch
+        self.settle(batch)
+
+    @contextmanager
+    def ahead(self: Any) -> Iterator[Unsettled]:
+        """Write what is published in a ``with`` block, and wait for nothing; ``settle`` has to follow.
+
+        Raises:
+            OSError: No connection, or the server takes nothing.
+        """
         self._returned, self._together = None, Unsettled()
         batch = self._together
-        with batch.heeding(self.events):
-            try:
-                yield batch
-                self.write_gathered()
-                with at_most(CONFIRM_WITHIN_SECONDS):
-                    while batch.tags:
-                        self._wait_for_settling()
-            finally:
-                self._together = None
+        batch.heed(self.events)
+        try:
+            yield batch
+            self.write_gathered()
+        except BaseException:
+            batch.ignore(self.events)
+            raise
+        finally:
+            self._together = None
+
+    def settle(self: Any, batch: Unsettled) -> None:
+        """Wait until the server has all that was published ``ahead``.
+
+        Raises:
+            amqp.ChannelError, amqp.MessageNacked, OSError: As ``together`` raises them.
+        """
+        try:
+            with at_most(CONFIRM_WITHIN_SECONDS):
+                while batch.tags:
+                    self._wait_for_settling()
+        finally:
+            batch.ignore(self.events)
         if self._returned is None and batch.refused:
             raise MessageNacked(f"RabbitMQ could not take {len(batch.refused)} of the messages")
         self._raise_returned()
+
+
+class Ahead(NamedTuple):
+    """Messages that were written, and that nobody has waited for yet."""
+
+    channel: PublishesTogether | None = None
+    batch: Unsettled | None = None
+    may_have_left: bool = False
+    """Whether any of them may be in the broker."""
+
+
+NOTHING_AHEAD = Ahead()

@@ -23,7 +23,7 @@ from shared.celery_app import FleetCelery
 from shared.errors import InvalidPriority
 from shared.message_size import MessageTooLarge
 from shared.names import BrokerName
-from shared.priorities import MOST_URGENT
+from shared.priorities import MOST_URGENT, Priority
 from shared.producers import PublishFailed
 from shared.transports.redis import Channel
 from tests.fleet.app import fleet
@@ -113,6 +113,10 @@ def somebody_listens():
         before_task_publish.disconnect(listener)
 
 
+SIGNATURE = {
+    "task": "x", "args": [1], "kwargs": {"ä": None}, "options": {"task_id": "x"}, "subtask_type": None,
+    "immutable": False,
+}  # fmt: skip
 CALLS = {
     "nothing": {},
     "arguments": {"args": (1, "zwei", [3.5, None, True]), "kwargs": {"four": {"five": "sechs"}}},
@@ -122,6 +126,7 @@ CALLS = {
     "deep": {"args": ([[[[[[1]]]]]],)},
     "a priority": {"priority": 9},
     "no priority": {"priority": 0},
+    "a priority by name": {"priority": Priority.HIGH},
     "its own id": {"task_id": "mine/ü"},
     "a member of a group": {"group_id": "g", "group_index": 7, "root_id": "r", "parent_id": "p", "reply_to": "me"},
     "time limits": {"time_limit": 60, "soft_time_limit": 50.5},
@@ -129,6 +134,10 @@ CALLS = {
     "another name": {"shadow": "somebody"},
     "who waits": {"reply_to": "somebody-else"},
     "a retry": {"retries": 2},
+    "a callback": {"link": SIGNATURE},
+    "callbacks": {"link": [SIGNATURE, SIGNATURE], "link_error": SIGNATURE},
+    "a chain": {"chain": [SIGNATURE, SIGNATURE], "link_error": []},
+    "all that may follow": {"link": SIGNATURE, "chain": [SIGNATURE], "chord": SIGNATURE, "group_id": "g"},
     "a given exchange": {"exchange": "", "routing_key": None},
 }
 
@@ -154,7 +163,6 @@ def test_it_is_the_message_of_the_full_way(app, target, call):
 UNUSUAL = {
     "an expiry": {"expires": 60},
     "headers": {"headers": {"of": "mine"}},
-    "a callback": {"link": [{"task": "x", "args": [], "kwargs": {}, "options": {}, "immutable": False}]},
     "stamps": {"stamped_headers": ["a"], "a": "b"},
     "compression": {"compression": "gzip"},
     "a delay": {"countdown": 60},
