@@ -18,10 +18,8 @@ from kombu.transport import pyamqp
 
 from shared.deadlines import at_most, time_left
 from shared.handover import message_leaves
-from shared.prepared.message import Prepared, Wired
 from shared.transports.blocking import Blockable, Blocked
 from shared.transports.confirmations import PublishesTogether
-from shared.transports.framing import frames, method_of
 from shared.transports.streams import CLOSE_WITHIN_SECONDS, BoundedTCPStream, BoundedTLSStream
 from shared.transports.unreadable import tolerant_frame_handler
 
@@ -48,8 +46,7 @@ class Channel(PublishesTogether, pyamqp.Channel):
         self._returned: Exception | None = None
         self._published = 0
         """The delivery tag of the last publish."""
-        self._methods: dict[Prepared, bytes] = {}
-        """How prepared messages are published, encoded."""
+        self._methods = {}
         super().__init__(*args, **kwargs)
         self.events["basic_return"].add(self._note_return)
 
@@ -105,40 +102,6 @@ class Channel(PublishesTogether, pyamqp.Channel):
         with at_most(CLOSE_WITHIN_SECONDS):
             return super().close(*args, **kwargs)
 
-    def put_prepared(self, message: Wired) -> None:
-        """Publish a prepared message as ``basic_publish`` does; one of several ``together`` is written with others.
-
-        Raises:
-            amqp.ChannelError, amqp.MessageNacked, OSError: As ``basic_publish`` raises them.
-        """
-        prepared = message.prepared
-        method = self._methods.get(prepared)
-        if method is None:
-            method = self._methods[prepared] = method_of(prepared)
-        content = frames(self.channel_id, method, message.content, self.connection.frame_max)
-        batch = self._together
-        if batch is None:
-            self._send(lambda: self._write(content), ANSWER_WITHIN_SECONDS)
-            self._settle(ANSWER_WITHIN_SECONDS)
-            return
-        self._select_confirms()
-        self._published += 1
-        batch.expect(self._published, message.id)
-        if batch.gather(content):
-            self.write_gathered()
-
-    def write_gathered(self) -> None:
-        """Write what was put together so far, before anything else goes over the channel.
-
-        Raises:
-            OSError: No connection, or the server takes nothing.
-        """
-        if self._together is not None and (content := self._together.gathered()):
-            self.connection.wait_until_unblocked()
-            with self.connection.transport.having_timeout(time_left(ANSWER_WITHIN_SECONDS)):
-                message_leaves()
-                self._write(content)
-
     def _publish(
         self,
         message: Any,
@@ -175,10 +138,6 @@ class Channel(PublishesTogether, pyamqp.Channel):
             message_leaves()
             write()
         self._published += 1
-
-    def _write(self, content: bytes) -> None:
-        self.connection.transport.write(content)
-        self.connection.bytes_sent += 1  # as py-amqp counts frames: by it a heartbeat is spared
 
     def _select_confirms(self) -> None:
         if not self._confirm_selected:
