@@ -105,7 +105,8 @@ class PreparedCalls:
         """Return what makes a call like others; ``None`` when something about it is unusual."""
         if not self._is_usual(options):
             return None
-        kind: list[Hashable] = [name, self._app._tasks.get(name), options.get("task_type")]  # noqa: SLF001
+        app = self._app
+        kind: list[Hashable] = [name, app._tasks.get(name), options.get("task_type"), app.hides_arguments(name)]  # noqa: SLF001
         for option, value in options.items():
             if value is None:
                 if option in OF_ITS_TIME:

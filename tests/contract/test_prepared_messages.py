@@ -236,6 +236,22 @@ def test_settings_that_change_hold_at_once(app, target):
     assert shown[0] == shown[1] != shown[2] == shown[3]
 
 
+def test_a_task_that_begins_to_hide_its_arguments_does_so_at_once(target, monkeypatch):
+    with fleet() as own:
+        own.task(name=f"try.parked_{target}")(hidden)
+        task = own.tasks[f"try.parked_{target}"]
+        for hides in (False, True):
+            monkeypatch.setattr(task, "hide_arguments", hides, raising=False)
+            for _ in range(2):
+                task.delay("a-password")
+        shown = [message["header argsrepr"] for message in taken(own, target)]
+        assert shown == ["('a-password',)"] * 2 + ["(hidden)"] * 2
+
+
+def hidden(password):
+    """Nobody runs it."""
+
+
 def test_a_child_says_that_it_is_another_process(app, target):
     for _ in range(2):
         app.send_task(f"try.parked_{target}")
