@@ -7,15 +7,17 @@ Nothing in Celery is patched; a ``FleetCelery`` works beside any other app in th
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
+from sys import _getframe
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.app.base import PendingConfiguration
 from celery.app.utils import _new_key_to_old, _old_key_to_new
+from celery.canvas import group
 from celery.result import AsyncResult
 from kombu import Connection
 from kombu.pools import ProducerPool
@@ -23,7 +25,7 @@ from kombu.pools import ProducerPool
 from shared.arguments import LargeArguments, Reference
 from shared.bounds import Bounds
 from shared.brokers import Broker, Brokers, kind_of
-from shared.bulk import bulk_under_way
+from shared.bulk import bulk, bulk_under_way
 from shared.canvas.scattering import add_scatter
 from shared.canvas.signatures import signature
 from shared.chords.deadline import DEADLINE_SECONDS
@@ -42,6 +44,7 @@ from shared.delays.producer import DelayingProducer
 from shared.delays.table import DelayTable
 from shared.errors import ConfigurationError, InvalidTable, UnknownSetting, UnknownTask
 from shared.events import Subscribers
+from shared.prepared.calls import PreparedCalls
 from shared.producers import as_publish_failed
 from shared.publishing import (
     FleetAMQP,
@@ -63,6 +66,9 @@ from shared.versions import FIRST_VERSION
 if TYPE_CHECKING:
     from shared.testing.recording import Recorder
     from shared.worker.acknowledgement import Acknowledging
+
+PUBLISHES_MEMBERS = group._apply_tasks.__code__  # noqa: SLF001
+"""Where Celery publishes the members of groups and of headers of chords; nothing else tells it from other callers."""
 
 
 class FleetCelery(Celery):
@@ -152,6 +158,7 @@ class FleetCelery(Celery):
         self.acknowledging: Acknowledging | None = None
         """What this process, a worker or a child of one, has its messages acknowledged by."""
         self._joined: Broker | None = None
+        self._prepared = PreparedCalls(self)
         super().__init__(main, **{"set_as_current": False, **options})
         self._conf = self._unread_settings()
         add_scatter(self)
@@ -267,6 +274,9 @@ class FleetCelery(Celery):
         """
         self._refuse_unknown(name)
         options.pop("deadline", None)  # a chord's, which Celery gives its members as well
+        kind = None if countdown or eta or rest else self._prepared.kind_of(name, options)
+        if kind is not None and (sent := self._prepared.send(kind, args, kwargs, options)) is not None:
+            return sent
         with publication() as cell, as_publish_failed(lambda: cell.broker or self.broker):
             if self.recorder is not None:
                 return self.recorder.send(super().send_task, name, args, kwargs, countdown, eta, *rest, **options)
@@ -275,7 +285,10 @@ class FleetCelery(Celery):
             if cell.delay:
                 # Celery would look for a way to delay it on the broker.
                 countdown = eta = None
-            return super().send_task(name, args, kwargs, countdown, eta, *rest, **options)
+            sent = super().send_task(name, args, kwargs, countdown, eta, *rest, **options)
+            if kind is not None:
+                self._prepared.learn(kind, cell.sample)
+            return sent
 
     def stored(self, value: Any) -> Reference:
         """Put a large argument into storage, and return what stands for it in the message.
@@ -314,10 +327,15 @@ class FleetCelery(Celery):
         return signature(*args, **{**options, "app": self})
 
     def producer_or_acquire(self, producer: Any = None) -> Any:
-        """Return a context with the given producer, or one of the right broker where it is of another."""
+        """Return a context with the given producer, or one of the right broker where it is of another.
+
+        The members of a group are published inside of it, and go out in bulk.
+        """
         broker = broker_of_publication()
         if self.recorder is not None:
             return self.recorder.producer(broker or self.broker)
+        if producer is None and _getframe(1).f_code is PUBLISHES_MEMBERS:
+            return self._in_bulk()
         if broker is not None and (delay := delay_of_publication()):
             return nullcontext(DelayingProducer(self, broker, str(queue_of_publication()), delay))
         if broker is not None and (batch := bulk_under_way()):
@@ -325,6 +343,11 @@ class FleetCelery(Celery):
         if producer is not None and broker is not None and place_of(producer.connection) != broker.place:
             producer = None
         return super().producer_or_acquire(producer)
+
+    @contextmanager
+    def _in_bulk(self) -> Iterator[Any]:
+        with bulk() as batch:
+            yield batch.producer(self, self.broker)
 
     def connection(self, hostname: str | None = None, **options: Any) -> Connection:
         """Return a lazy connection to a broker, by alias or URL; to the app's own by default."""

@@ -96,6 +96,9 @@ USER_AND_PASSWORD = re.compile(r"://[^/@\s]*@")
 class CheckedSettings(Settings):
     """Celery's settings, in which a name that does not exist is refused instead of ignored."""
 
+    generation = 0
+    """Another number after each change; what is prepared from settings is then prepared anew."""
+
     @classmethod
     def over(cls, settings: Settings) -> Self:
         """Return checked settings that share the maps of given ones."""
@@ -106,7 +109,12 @@ class CheckedSettings(Settings):
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._refuse_unknown([key])
+        self._count_change()
         super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._count_change()
+        super().__delitem__(key)
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """Change several settings at once.
@@ -115,6 +123,7 @@ class CheckedSettings(Settings):
             UnknownSetting: One of them does not exist; none was changed.
         """
         self._refuse_unknown(dict(*args, **kwargs))
+        self._count_change()
         return super().update(*args, **kwargs)
 
     def refuse_unknown(self) -> None:
@@ -137,6 +146,7 @@ class CheckedSettings(Settings):
             UnknownSetting: One of them does not exist; none was added.
         """
         self._refuse_unknown(d)
+        self._count_change()
         super().add_defaults(d)
 
     def table(self, with_defaults: bool = False, censored: bool = True) -> Any:
@@ -151,6 +161,9 @@ class CheckedSettings(Settings):
         """Add defaults that win over Celery's own and over nothing else."""
         self.defaults.insert(-1, dict(defaults))
         self.maps.insert(-1, self.defaults[-2])
+
+    def _count_change(self) -> None:
+        self.__dict__["generation"] = self.generation + 1  # an attribute would be a setting
 
     def _refuse_unknown(self, keys: Iterable[str]) -> None:
         for key in keys:

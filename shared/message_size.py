@@ -70,6 +70,8 @@ class MeasuringProducer:
         self._app = app
         self._producer = producer
         self._task = task
+        self.given: dict[str, Any] = {}
+        """What it was given beside body and headers of the task."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -83,6 +85,7 @@ class MeasuringProducer:
         """
         if not is_task(body, headers or {}):
             return self._producer.publish(body, headers=headers, **options)
+        self.given = dict(options)
         message = self._fitting(body, options.pop("serializer", None), options.pop("compression", None))
         if message.compression:
             headers = {**(headers or {}), "compression": message.compression}

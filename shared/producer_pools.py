@@ -44,6 +44,11 @@ class BoundedProducerPool(ProducerPool):
         producer.broker = self._broker
         return producer
 
+    @property
+    def has_plenty(self) -> bool:
+        """Whether at most half of its producers are in use, so that one may be kept for a while."""
+        return not self.limit or 2 * len(self._dirty) <= self.limit
+
     def _acquire_connection(self) -> Any:
         """Take a connection for a producer; whoever has them all may be stuck."""
         return self.connections.acquire(block=True, timeout=time_left())

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import sleep
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import redis
 from amqp.exceptions import ChannelError, MessageNacked
 from kombu import Producer
-from kombu.exceptions import BatchPublishError, EncodeError, OperationalError
+from kombu.connection import is_connection
+from kombu.exceptions import EncodeError, OperationalError
+from kombu.utils.functional import ChannelPromise
 
 from shared.brokers import Broker
-from shared.deadlines import time_left
 from shared.errors import PublishError
-from shared.handover import Handover, hand_over, leaving
+from shared.handover import Handover, hand_over, may_have_left, message_leaves
+from shared.prepared.message import Wired
+from shared.retry_policies import NO_RETRY, RetryPolicy, waited
+from shared.transports.batches import Batch, Message
 from shared.transports.blocking import Blocked
-from shared.transports.confirmations import PublishesTogether
+from shared.transports.confirmations import NOTHING_AHEAD, Ahead, PublishesTogether
 
 REFUSED = (ChannelError, redis.ResponseError, redis.exceptions.BusyLoadingError)
 """Answers of a broker that mean: I have not got it."""
@@ -34,6 +37,11 @@ class PublishFailed(PublishError, OperationalError):
     It is one of kombu's ``OperationalError``, which is what Celery raises.
     """
 
+    unsent: tuple[str, ...] = ()
+    """Of messages that were published together: the ids of the tasks whose message is not at the broker."""
+    unknown: tuple[str, ...] = ()
+    """And of those whose message may be; the broker has all others."""
+
     @classmethod
     def by(cls, broker: str, error: BaseException, sent: Literal["no", "unknown"]) -> Self:
         """Make the error for a broker, named as it may be shown to anyone."""
@@ -43,34 +51,10 @@ class PublishFailed(PublishError, OperationalError):
         failed.sent = sent
         return failed
 
-
-class RetryPolicy(NamedTuple):
-    """How often a publish is tried again, and after how many seconds: what ``task_publish_retry_policy`` says."""
-
-    max_retries: int | None = 3
-    interval_start: float = 0.2
-    interval_step: float = 0.2
-    interval_max: float = 1.0
-    errors: tuple[type[BaseException], ...] = ()
-    """Errors after which to try again, whatever they mean."""
-
-    @classmethod
-    def of(cls, policy: Mapping[str, Any] | None) -> RetryPolicy:
-        """Read a policy as Celery and kombu write it; what they know beyond this is ignored."""
-        policy = dict(policy or {})
-        known = {name: value for name, value in policy.items() if name in cls._fields}
-        return cls(**known, errors=tuple(policy.get("retry_errors") or ()))
-
-    def pauses(self) -> Iterator[float]:
-        """Yield how long to wait before each retry."""
-        pause, retries = self.interval_start, 0
-        while self.max_retries is None or retries < self.max_retries:
-            yield min(pause, self.interval_max)
-            pause += self.interval_step
-            retries += 1
-
-
-NO_RETRY = RetryPolicy(max_retries=0)
+    def add(self, other: PublishFailed) -> None:
+        """Tell of the messages of another batch, too, that failed after this one."""
+        self.unsent += other.unsent
+        self.unknown += other.unknown
 
 
 class FleetProducer(Producer):
@@ -97,23 +81,96 @@ class FleetProducer(Producer):
         policy = RetryPolicy.of(retry_policy) if retry else NO_RETRY
         return self._hand_over(lambda: super(FleetProducer, self).publish(body, *args, **options), policy, REFUSED)
 
-    def publish_together(
-        self, messages: Sequence[tuple[Any, dict[str, Any]]], retry_policy: Mapping[str, Any] | None = None
-    ) -> None:
-        """Publish encoded messages, each with its options, and wait once for the broker to have them all.
-
-        Where the connection breaks all are sent again, so that some may arrive twice.
+    def publish_prepared(self, message: Wired) -> None:
+        """Publish a prepared message, as ``publish`` does.
 
         Raises:
-            PublishFailed: ``sent`` says whether any of the messages may have arrived.
+            PublishFailed: ``sent`` says whether the message may have arrived.
         """
+        self._hand_over(lambda: self.put_prepared(message), message.prepared.policy, REFUSED)
+
+    def put_prepared(self, message: Wired) -> None:
+        """Put a prepared message on its channel, once; its queue is declared on this connection if it was not yet."""
+        channel = self.channel
+        declared = channel.connection.client.declared_entities
+        for identity, queue in message.prepared.declare:
+            # kombu finds that out as well, having computed the hash of the queue, which takes 10 µs.
+            if identity not in declared:
+                self.maybe_declare(queue)
+        channel.put_prepared(message)
+
+    def publish_ahead(self, messages: Sequence[Message]) -> Ahead:
+        """Write messages, and wait for nothing, where the broker confirms; ``publish_together`` has to follow.
+
+        Never raises: what goes wrong does so again there, or is mended.
+        """
+        with hand_over():
+            try:
+                self._connect()
+                channel = self.channel
+                if not isinstance(channel, PublishesTogether):
+                    return NOTHING_AHEAD
+                with channel.ahead() as batch:
+                    for message in messages:
+                        self._put(message)
+            except self._errors(NO_RETRY) as error:
+                self._drop_connection(error)
+                return Ahead(may_have_left=may_have_left())
+        return Ahead(channel, batch, may_have_left=True)
+
+    def publish_together(
+        self,
+        messages: Sequence[Message],
+        retry_policy: Mapping[str, Any] | None = None,
+        ahead: Ahead = NOTHING_AHEAD,
+    ) -> None:
+        """Publish messages, and wait once for the broker to have them all.
+
+        Where the connection breaks those are sent again of which the broker has said nothing, so that some may arrive
+        twice.
+
+        Args:
+            messages: In their order.
+            retry_policy: As ``task_publish_retry_policy`` has it.
+            ahead: What ``publish_ahead`` has returned, when they were written by that.
+
+        Raises:
+            PublishFailed: It says which messages are not at the broker, and which may be; it has all others.
+        """
+        left = list(messages)
+        unknown = {message.id for message in left if ahead.may_have_left and ahead.channel is None}
 
         def publish_all() -> None:
-            with self._together():
-                for body, options in messages:
-                    super(FleetProducer, self).publish(body, **options)
+            nonlocal left, ahead
+            (channel, batch, _), ahead = ahead, NOTHING_AHEAD
+            told: Batch = batch or Batch()
+            try:
+                if channel is not None and batch is not None:
+                    message_leaves()  # it has; this is another hand-over
+                    channel.settle(batch)
+                    return
+                with self.channel.together() as told:
+                    for message in left:
+                        self._put(message)
+            except BaseException:
+                if may_have_left():
+                    unknown.update(message.id for number, message in enumerate(left) if number not in told.refused)
+                raise
+            finally:
+                left = [message for number, message in enumerate(left) if number not in told.taken]
 
-        self._hand_over(publish_all, RetryPolicy.of(retry_policy), ())
+        try:
+            self._hand_over(publish_all, RetryPolicy.of(retry_policy), ())
+        except PublishFailed as failed:
+            failed.unsent = tuple(message.id for message in left if message.id not in unknown)
+            failed.unknown = tuple(message.id for message in left if message.id in unknown)
+            raise
+
+    def _put(self, message: Message) -> None:
+        if isinstance(message, Wired):
+            self.put_prepared(message)
+        else:
+            super().publish(message.body, **message.options)
 
     def _hand_over(
         self, publish: Callable[[], Any], policy: RetryPolicy, refusals: tuple[type[BaseException], ...]
@@ -142,20 +199,16 @@ class FleetProducer(Producer):
                         raise PublishFailed.by(self._name(), error, handover.sent) from error
                     lay_idle = False
 
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """Send what is published in a ``with`` block with one answer of the broker."""
-        if isinstance(self.channel, PublishesTogether):
-            with self.channel.together():
-                yield
-            return
-        try:
-            with self.batch() as batch:
-                yield
-                with leaving():
-                    batch.flush()
-        except BatchPublishError as error:
-            raise error.__cause__ or error from error
+    def revive(self, channel: Any) -> None:
+        """Use another connection or channel.
+
+        kombu makes a copy of its exchange for that, 15 µs at each publish; the nameless one belongs to no channel.
+        """
+        if self.exchange.name or not is_connection(channel):
+            super().revive(channel)
+        else:
+            self.__connection__ = channel
+            self._channel = ChannelPromise(lambda: channel.default_channel)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -210,20 +263,6 @@ def is_broken(error: BaseException) -> bool:
     if isinstance(error, TimeoutError):
         return error.errno is not None
     return not isinstance(error, (*FINAL, redis.TimeoutError))
-
-
-def waited(pause: float | None) -> bool:
-    """Wait before a retry; tell whether there is time for one."""
-    if pause is None:
-        return False
-    try:
-        left = time_left()
-    except TimeoutError:
-        return False
-    if left is not None and left <= pause:
-        return False
-    sleep(pause)
-    return True
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from shared.chords.dispatching import headers_of_dispatch
 from shared.delays.entry import Delay
 from shared.errors import InvalidTable, UnknownQueue
 from shared.message_size import MeasuringProducer
+from shared.prepared.learning import Sample
 from shared.priorities import checked
 from shared.producer_pools import ProducerPools
 from shared.producers import FleetProducer
@@ -45,12 +46,14 @@ PUBLISHED_AT_HEADER = "published_at"
 class Publication:
     """One publish on its way: its queue, the owner of that, and its delay, once they are known."""
 
-    __slots__ = ("broker", "delay", "queue")
+    __slots__ = ("broker", "delay", "queue", "sample")
 
     def __init__(self, broker: Broker | None = None) -> None:
         self.broker = broker
         self.queue: str | None = None
         self.delay: Delay | None = None
+        self.sample: Sample | None = None
+        """The message, once it is published, of which others of its kind are learnt."""
 
 
 _publication: ContextVar[Publication | None] = ContextVar("publication", default=None)
@@ -310,7 +313,12 @@ class FleetAMQP(AMQP):
             if message.sent_event is not None:
                 message.sent_event.update(place_in_workflow(message.headers, message.body))
             options["mandatory"] = True  # work that reaches no queue is an error; RabbitMQ alone can tell
-            sent = send(MeasuringProducer(self.app, producer, name), name, message, **options)
+            measuring = MeasuringProducer(self.app, producer, name)
+            sent = send(measuring, name, message, **options)
+            if (cell := _publication.get()) is not None and broker is not None and cell.delay is None:
+                cell.sample = Sample(
+                    name, broker, str(cell.queue), message.headers, message.body, measuring.given, message.sent_event
+                )
             if broker is not None:
                 SENT.count(name, str(queue_of_publication()), broker.alias)
             return sent

@@ -83,11 +83,14 @@ class SentEvents:
 
     def publish(self, type: str, fields: dict[str, Any], producer: Any, **_: Any) -> None:  # noqa: A002, ARG002
         """Keep an event of the publish under way until it is sent; never raises, never waits."""
-        if self._app.recorder is not None:
-            return
+        if self._app.recorder is None:
+            self.tell(self._broker(), type, fields)
+
+    def tell(self, broker: str, type: str, fields: Mapping[str, Any]) -> None:  # noqa: A002
+        """Keep an event of a publish to a broker until it is sent; never raises, never waits."""
         if self._pid != os.getpid():
             self._begin()
-        waiting = self._waiting[self._broker()]
+        waiting = self._waiting[broker]
         event = events.Event(
             type, hostname=self._hostname, utcoffset=utcoffset(), pid=self._pid,
             clock=self._app.clock.forward(), **fields,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, Self
 
 from celery import Signature
@@ -61,8 +62,18 @@ class FleetSignature(Signature):
         return copy
 
     def clone(self, args: Any = None, kwargs: Any = None, **options: Any) -> Self:
-        """Return a copy; the arguments given here come before its own, unless it is immutable."""
-        return type(self).of(super().clone(args, kwargs, **options))
+        """Return a copy; the arguments given here come before its own, unless it is immutable.
+
+        The members of a chord's header hold the body of it; Celery copies that as well, for each member anew.
+        """
+        if args or kwargs or options:
+            args, kwargs, options = self._merge(args, kwargs, options)
+        else:
+            args, kwargs, options = self.args, self.kwargs, self.options
+        own = {name: value if name == "chord" else deepcopy(value) for name, value in options.items()}
+        copy = type(self).of(self)
+        copy.update(args=tuple(args), kwargs=dict(kwargs), options=own)
+        return copy
 
     partial = clone
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -15,6 +15,7 @@ from celery.backends import redis
 from celery.exceptions import BackendGetMetaError, TimeoutError  # noqa: A004 - the one that get() raises
 from redis import exceptions
 
+from shared.bulk import bulk_under_way
 from shared.deadlines import at_most
 from shared.results.store import AT_LEAST_SECONDS, OUT_OF_REACH_SECONDS, FleetStore
 from shared.transports.redis_connections import BoundedConnection, BoundedTLSConnection
@@ -62,8 +63,8 @@ class ResultConsumer(redis.ResultConsumer):
         if not sys.is_finalizing():
             super().cancel_for(task_id)
 
-    def expect(self, task_id: str) -> None:
-        """Listen for the result of a task that is about to be published, if the store can be told of it soon.
+    def expect(self, task_ids: Collection[str]) -> None:
+        """Listen for the results of tasks that are about to be published, if the store can be told of them soon.
 
         Else ``get`` does so, which looks for a result that is there already.  A store that is out of reach costs a
         publish a second at most, and the publishes of the next seconds nothing.
@@ -74,7 +75,7 @@ class ResultConsumer(redis.ResultConsumer):
             return
         try:
             with at_most(SUBSCRIBE_WITHIN_SECONDS), self._locked():
-                self._subscribe(self._get_key_for_task(task_id))
+                self._subscribe([self._get_key_for_task(each) for each in task_ids])
         except self._connection_errors as error:
             self._rest_until = monotonic() + REST_SECONDS
             logger.warning("The result store does not answer, tasks are published all the same: %s", error)
@@ -82,7 +83,13 @@ class ResultConsumer(redis.ResultConsumer):
             self._pubsub_lock.release()
 
     def consume_from(self, task_id: str) -> None:
-        """Listen for the result of a task; while the connection is lost, as soon as there is another."""
+        """Listen for the result of a task; while the connection is lost, as soon as there is another.
+
+        Those of tasks whose messages wait to be sent in bulk are asked for with one command, just before.
+        """
+        if (batch := bulk_under_way()) is not None and batch.holds(task_id):
+            batch.expect(self, task_id)
+            return
         with self._locked():
             if self._lost_by is None:
                 super().consume_from(task_id)
@@ -134,21 +141,22 @@ class ResultConsumer(redis.ResultConsumer):
             logger.warning("Results can't be waited for now, and will be: %s", error)
         self._pubsub, self._lost_by = None, error
 
-    def _subscribe(self, key: str) -> None:
+    def _subscribe(self, keys: Sequence[str]) -> None:
         if self._lost_by is not None:
             self._reconnect_pubsub()
             self._lost_by = None
         elif self._pubsub is None:
             self._pubsub = self.backend.client.pubsub(ignore_subscribe_messages=True)
-        self._pending_unsubscribe.discard(key)
-        if key in self.subscribed_to:
+        self._pending_unsubscribe.difference_update(keys)
+        new = [key for key in keys if key not in self.subscribed_to]
+        if not new:
             return
         try:
-            self._pubsub.subscribe(key)
+            self._pubsub.subscribe(*new)
         except self._connection_errors:
             self._reconnect_pubsub()
-            self._pubsub.subscribe(key)
-        self.subscribed_to.add(key)
+            self._pubsub.subscribe(*new)
+        self.subscribed_to.update(new)
 
 
 class RedisBackend(FleetStore, redis.RedisBackend):
@@ -174,8 +182,12 @@ class RedisBackend(FleetStore, redis.RedisBackend):
 
     def on_task_call(self, producer: Any, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
         """Prepare for the result of a task that is about to be published."""
-        if not task_join_will_block():
-            self.result_consumer.expect(task_id)
+        if task_join_will_block():
+            return
+        if (batch := bulk_under_way()) is not None:
+            batch.expect(self.result_consumer, task_id)
+        else:
+            self.result_consumer.expect([task_id])
 
     def ensure(self, fun: Callable[..., Any], args: Any, **_policy: Any) -> Any:
         """Carry out a command, for as long as is waited for any other; Celery has a second count of tries here."""

@@ -6,7 +6,7 @@ for a limited time; a connection on which nothing arrives is noticed within some
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from socket import SHUT_RDWR
 from struct import Struct
@@ -59,6 +59,7 @@ class Channel(PublishesTogether, pyamqp.Channel):
         self._returned: Exception | None = None
         self._published = 0
         """The delivery tag of the last publish."""
+        self._methods = {}
         super().__init__(*args, **kwargs)
         self.events["basic_return"].add(self._note_return)
 
@@ -142,26 +143,41 @@ class Channel(PublishesTogether, pyamqp.Channel):
         confirm_timeout: float | None,
     ) -> None:
         waits = mandatory or message.properties.get("delivery_mode") != TRANSIENT
-        if waits and not self._confirm_selected:
+        if not waits and self.connection.takes_nothing():
+            return
+        arguments = (0, exchange, routing_key, mandatory, immediate)
+        self.write_gathered()
+        self._send(
+            lambda: self.send_method(spec.Basic.Publish, "Bssbb", arguments, message),
+            timeout or ANSWER_WITHIN_SECONDS,
+            waits=waits,
+        )
+        if waits and self._together is not None:
+            self._together.expect(self._published, message.properties.get("correlation_id"))
+        elif waits:
+            self._settle(confirm_timeout or ANSWER_WITHIN_SECONDS)
+
+    def _send(self, write: Callable[[], Any], timeout: float, *, waits: bool = True) -> None:
+        """Write a message, when the server takes any."""
+        if waits:
+            self._select_confirms()
+            self.connection.wait_until_unblocked()
+        if self._together is None:
+            self._returned = None
+        with self.connection.transport.having_timeout(time_left(timeout)):
+            message_leaves()
+            write()
+        self._published += 1
+
+    def _select_confirms(self) -> None:
+        if not self._confirm_selected:
             self.confirm_select()
             self._confirm_selected = True
             self._published = 0
-        if waits:
-            self.connection.wait_until_unblocked()
-        elif self.connection.takes_nothing():
-            return
-        if self._together is None:
-            self._returned = None
-        with self.connection.transport.having_timeout(time_left(timeout or ANSWER_WITHIN_SECONDS)):
-            message_leaves()
-            self.send_method(spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, immediate), message)
-        self._published += 1
-        if not waits:
-            return
-        if self._together is not None:
-            self._together.tags.add(self._published)
-            return
-        with at_most(confirm_timeout or ANSWER_WITHIN_SECONDS):
+
+    def _settle(self, timeout: float) -> None:
+        """Wait until the server says that it has the message."""
+        with at_most(timeout):
             self._wait_for_confirmation()
         self._raise_returned()
 

@@ -26,6 +26,7 @@ from shared.transports.claims import ARGUMENTS_AT_ONCE, CLAIM, Claim, Claims, cl
 from shared.transports.decoding import loads
 from shared.transports.leases import LEASE_SECONDS, STANDSTILL_SECONDS, LeaseKeeper
 from shared.transports.once import PutOnce
+from shared.transports.pushing import Pushing
 from shared.transports.redis_bindings import ExpiringBindings
 from shared.transports.redis_connections import BoundedPublishing
 from shared.transports.redis_poller import Poller
@@ -49,7 +50,7 @@ NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError
 """What decoding raises on bytes that kombu did not write."""
 
 
-class Channel(BoundedPublishing, PutOnce, ExpiringBindings, kombu_redis.Channel):
+class Channel(BoundedPublishing, PutOnce, Pushing, ExpiringBindings, kombu_redis.Channel):
     """Takes messages by claims, from a list for each of ten priorities, the most urgent first.
 
     The value itself is not turned round: message properties stay true, and priority 0 stays in the list that

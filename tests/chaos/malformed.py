@@ -23,7 +23,7 @@ from tests.chaos.worker_kills import Tell
 
 GOOD = 50
 TASK_SECONDS = 0.01
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 40.0
 """For good tasks that need a second together, and for a worker to start on a busy machine."""
 
 Message = dict[str, Any]

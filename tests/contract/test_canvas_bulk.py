@@ -12,7 +12,8 @@ from celery import chord, group
 from kombu import Connection
 from kombu.exceptions import EncodeError
 
-from shared.bulk import MOST_MESSAGES, bulk
+from shared.bulk import bulk, publish_many
+from shared.bulk_producers import MOST_MESSAGES
 from shared.canvas import map  # noqa: A004
 from shared.names import BrokerName
 from shared.producers import PublishFailed
@@ -161,6 +162,67 @@ def test_a_broken_connection_costs_nothing(distant, target):
     assert max(arrived.values()) <= 2
 
 
+@pytest.mark.parametrize("batches", [0.5, 1.5, 2.5])
+def test_a_connection_that_breaks_between_batches_costs_nothing(distant, target, batches):
+    app, proxy = distant
+    size = 2 * LEAST_BYTES * MOST_MESSAGES
+    with bulk():
+        proxy.cut_after(int(batches * size))
+        ids = publish(app, target, 3 * MOST_MESSAGES)
+    assert set(taken(app, target)) == set(ids)
+
+
+@pytest.mark.parametrize("batches", [0.5, 1.5, 2.5])
+def test_of_each_message_it_is_known_what_became_of_it(distant, target, batches):
+    """The broker falls silent in the midst, and stays so for longer than is waited for it."""
+    app, proxy = distant
+    published = []
+
+    def publish_until_it_is_noticed():
+        with bulk():
+            for number in range(4 * MOST_MESSAGES):
+                if number == batches * MOST_MESSAGES:
+                    proxy.mute()
+                published.append(f"{batches}-{number}")
+                app.send_task(f"try.parked_{target}", (number,), task_id=published[-1])
+
+    with pytest.raises(PublishFailed) as raised:
+        publish_until_it_is_noticed()
+    failed = raised.value
+    proxy.unmute()
+    arrived = set(taken(app, target))
+    unsent, unknown = set(failed.unsent), set(failed.unknown)
+    assert not unsent & unknown
+    assert unsent | unknown <= set(published)
+    assert arrived.isdisjoint(unsent)
+    assert set(published) - unsent - unknown <= arrived
+    assert unknown
+
+
+def test_groups_and_publish_many_go_out_in_bulk(distant, target):
+    app, proxy = distant
+    task = app.signature(f"try.parked_{target}")
+    with silence(proxy, 50):
+        sent = group([task.clone((n,)) for n in range(50)]).apply_async()
+    assert sorted(taken(app, target)) == sorted(one.id for one in sent)
+    with silence(proxy, 50):
+        results = publish_many(task.clone((n,)) for n in range(50))
+    assert sorted(taken(app, target)) == sorted(one.id for one in results)
+
+
+def test_more_blocks_at_once_than_there_are_connections(app, target):
+    """A block keeps the connection of what it sent last, but only while others do not miss it."""
+    app.conf.broker_pool_limit = 2
+
+    def block(_):
+        with bulk():
+            return publish(app, target, MOST_MESSAGES + 1)
+
+    with ThreadPoolExecutor(4) as threads:
+        ids = [task_id for part in threads.map(block, range(4)) for task_id in part]
+    assert sorted(taken(app, target)) == sorted(ids)
+
+
 def test_a_broker_that_is_gone_is_an_error_at_the_end(distant, target):
     app, proxy = distant
     with ExitStack() as block:
@@ -202,9 +264,9 @@ def test_map_goes_out_in_bulk(distant, target):
     assert sorted(taken(app, target)) == sorted(one.id for one in sent)
 
 
-def test_chord_goes_out_in_bulk_if_one_says_so(app, target):
+def test_the_header_of_a_chord_goes_out_in_bulk(distant, target):
+    app, proxy = distant
     task = app.signature(f"try.parked_{target}")
-    with bulk():
+    with silence(proxy, 20):
         sent = chord([task.clone((n,)) for n in range(20)], task).apply_async()
-        assert taken(app, target) == []
     assert sorted(taken(app, target)) == sorted(one.id for one in sent.parent)

@@ -11,6 +11,8 @@ from celery.exceptions import TimeoutError  # noqa: A004 - the one that get() ra
 from kombu.exceptions import DecodeError
 from pymemcache.client.base import Client
 
+from shared.bulk import bulk
+from shared.bulk_producers import MOST_MESSAGES
 from shared.names import BrokerName
 from shared.queues import Pool
 from tests.fixtures.stores import CREW, SOLO
@@ -71,6 +73,30 @@ def test_a_group_over_all_brokers(store):
     restored = store.app.GroupResult.restore(result.id)
     assert restored.get(timeout=SECONDS) == [10, 11, 12]
     assert restored.completed_count() == 3
+
+
+def test_a_group_of_more_than_go_out_at_once(store):
+    result = group(store.sig("add", n, 10) for n in range(MOST_MESSAGES + 10)).apply_async()
+    assert result.get(timeout=SECONDS) == [n + 10 for n in range(MOST_MESSAGES + 10)]
+
+
+@only("redis")
+def test_what_was_published_before_is_waited_for_inside_a_bulk(store):
+    """What is published inside is listened for when it is sent; anything else at once."""
+    earlier, backend = store.app.AsyncResult("earlier"), store.app.backend
+
+    def store_when_somebody_listens():
+        key = backend.get_key_for_task(earlier.id)
+        wait_for(lambda: key in backend.result_consumer.subscribed_to, "a listener")
+        backend.store_result(earlier.id, "done", "SUCCESS")
+
+    with ThreadPoolExecutor(1) as thread, bulk():
+        stored = thread.submit(store_when_somebody_listens)
+        inside = store.send("add", 2, 3)
+        assert earlier.get(timeout=SECONDS) == "done"
+        stored.result()
+    assert inside.get(timeout=SECONDS) == 5
+    earlier.forget()
 
 
 def test_a_chain_over_all_brokers_and_its_parents(store):

@@ -9,8 +9,8 @@ from shared.names import BrokerName
 from tests.fleet.tables import QUEUES, TASKS
 
 
-def fleet(**options) -> FleetCelery:
-    return FleetCelery(
+def fleet(of: type[FleetCelery] = FleetCelery, **options) -> FleetCelery:
+    return of(
         "try",
         brokers=switchyard_brokers,
         queues=QUEUES,

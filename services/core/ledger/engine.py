@@ -29,8 +29,8 @@ SERVER_ANSWERS_WITHIN = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
-"""How PostgreSQL's driver finds out that a server is gone without a word, as after a change of its address; by default a
-connection hangs for a quarter of an hour.  In seconds, the last one in milliseconds; the URL may say otherwise.
+"""How PostgreSQL's driver finds out that a server is gone without a word, as after a change of its address; by default
+a connection hangs for a quarter of an hour.  In seconds, the last one in milliseconds; the URL may say otherwise.
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"""
 
 CONNECTIONS_KEPT = 10
