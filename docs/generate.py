@@ -120,11 +120,11 @@ def event_records() -> str:
             ("field", "type", "meaning"),
             [
                 (
-                    code(field.name),
-                    code(field.type).replace("|", "\\|"),
-                    meanings.get(f"{event.__name__}.{field.name}", ""),
+                    code(name),
+                    code(kind.__forward_arg__).replace("|", "\\|"),
+                    meanings.get(f"{event.__name__}.{name}", ""),
                 )
-                for field in fields(event)
+                for name, kind in event.__annotations__.items()
             ],
         )
         for event in get_args(events.Event)

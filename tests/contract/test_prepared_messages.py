@@ -238,7 +238,7 @@ def test_settings_that_change_hold_at_once(app, target):
 
 def test_a_task_that_begins_to_hide_its_arguments_does_so_at_once(target, monkeypatch):
     with fleet() as own:
-        own.task(name=f"try.parked_{target}")(hidden)
+        own.task(name=f"try.parked_{target}", shared=False)(hidden)
         task = own.tasks[f"try.parked_{target}"]
         for hides in (False, True):
             monkeypatch.setattr(task, "hide_arguments", hides, raising=False)
@@ -308,8 +308,10 @@ def test_of_a_batch_that_is_refused_in_part_it_is_known_what_is_there(app, targe
         with redis.Redis.from_url(url) as client:
             key = f"{parked(target)}{Channel.sep}3"
             client.set(key, "no list")
-            failed, ids = refused_in_part(app, task)
-            client.delete(key)
+            try:
+                failed, ids = refused_in_part(app, task)
+            finally:
+                client.delete(key)
         assert failed.unsent == tuple(ids[1::2])
         assert {message["header id"] for message in taken(app, target)} == set(ids[::2])
     else:

@@ -111,9 +111,12 @@ class Errand:
         told = json.dumps([self.path, self.query, content], sort_keys=True, default=str)
         digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
         request = acting.Request(self.caller, self.act, self.path, self.key, digest)
-        answer = carry_out(
-            self.context.ledger, request, subject, act, lambda error: problem_of(error).status_code, once=once
-        )
+        try:
+            answer = carry_out(
+                self.context.ledger, request, subject, act, lambda error: problem_of(error).status_code, once=once
+            )
+        finally:
+            self.context.samples.forget()
         return _response(answer)
 
     async def run_asking(self, subject: str, content: Any, act: acting.Act, *, once: bool = False) -> JSONResponse:

@@ -65,15 +65,23 @@ class Samples:
                 await asyncio.wait({self._asking[name]})
         elif (last := self._last.get(name)) is not None and monotonic() - last.ended < self._every_seconds:
             return last
-        if name not in self._asking:
-            self._asking[name] = asyncio.create_task(self._ask(name, ask))
-        return await asyncio.shield(self._asking[name])
+        asking = self._asking
+        if name not in asking:
+            asking[name] = asyncio.create_task(self._ask(name, ask))
+        return await asyncio.shield(asking[name])
+
+    def forget(self) -> None:
+        """Share nothing that was asked before now: something was changed, and who changed it looks at it next.
+
+        It may be called from any thread.
+        """
+        self._last, self._asking = {}, {}
 
     async def _ask(self, name: str, ask: Callable[[], T]) -> Sample[T]:
-        at = datetime.now(UTC)
+        at, last, asking = datetime.now(UTC), self._last, self._asking
         try:
             value = await run_sync(ask, limiter=self._threads)
-            sample = self._last[name] = Sample(value, at, monotonic())
+            sample = last[name] = Sample(value, at, monotonic())
             return sample
         finally:
-            del self._asking[name]
+            del asking[name]

@@ -40,6 +40,28 @@ def test_what_is_too_old_is_asked_again():
     assert asyncio.run(two()) == [1, 2]
 
 
+def test_after_an_act_nobody_is_told_what_was_asked_before():
+    asked, begun, go_on = count(1), Event(), Event()
+
+    def ask() -> int:
+        number = next(asked)
+        begun.set()
+        assert go_on.wait(30)
+        return number
+
+    async def around() -> list[int]:
+        samples = Samples()
+        before = asyncio.create_task(samples.take("queues", ask))
+        assert await asyncio.to_thread(begun.wait, 30)
+        samples.forget()
+        after = asyncio.create_task(samples.take("queues", ask))
+        await asyncio.sleep(0)
+        go_on.set()
+        return [(await before).value, (await after).value, (await samples.take("queues", ask)).value]
+
+    assert asyncio.run(around()) == [1, 2, 2]
+
+
 def test_who_wants_it_fresh_waits_for_an_answer_that_was_asked_for_afterwards():
     asked, begun, go_on = count(1), Event(), Event()
 

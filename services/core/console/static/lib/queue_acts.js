@@ -1,6 +1,6 @@
 /** What can be done with a queue, by who may. */
 
-import { send } from "./api.js";
+import { get, send } from "./api.js";
 import { attempt, confirm } from "./dialogs.js";
 import { count } from "./format.js";
 
@@ -25,12 +25,9 @@ export function pauseOrResume(queue) {
  * @returns {Promise<any>} null when they changed their mind, or it failed.
  */
 export async function purge(queue) {
+  const ready = await readyNow(queue.name);
   const many =
-    queue.ready === null
-      ? "All ready messages"
-      : queue.ready === 1
-        ? "The ready message"
-        : `The ${count(queue.ready)} ready messages`;
+    ready === null ? "All ready messages" : ready === 1 ? "The ready message" : `The ${count(ready)} ready messages`;
   const agreed = await confirm({
     title: `Purge ${queue.name}?`,
     text: `${many} will be removed for good. What workers hold, and what waits for its time, stays.`,
@@ -43,4 +40,13 @@ export async function purge(queue) {
     () => send("POST", `/queues/${encodeURIComponent(queue.name)}/purge`),
     ({ removed }) => `${count(removed)} ${removed === 1 ? "message was" : "messages were"} removed from ${queue.name}.`,
   );
+}
+
+async function readyNow(name) {
+  try {
+    const { entries } = await get("/queues", { query: { fresh: true } });
+    return entries.find((queue) => queue.name === name)?.ready ?? null;
+  } catch {
+    return null; // the dialog names no number then
+  }
 }
