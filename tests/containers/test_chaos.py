@@ -15,7 +15,7 @@ from tests.containers.compose import ROOT
 
 SEED, MINUTES = 5, 2.5
 """A seed that has everything killed, cut off and rolled in this time."""
-WORK = {"recipients": 400, "files": 40, "chords": 4, "mails": 10}
+WORK = {"recipients": 3000, "files": 120, "chords": 6, "mails": 40}
 EFFECTS = 400 + 40 + 4 + 10
 DAMAGED = 4
 RUN_SECONDS = 1_500
