@@ -404,6 +404,7 @@ class FleetCelery(Celery):
             "large_arguments": self._large_arguments,
             "bounds": self._bounds,
             "chord_deadline": self._chord_deadline,
+            "message_version": self.message_version,
         }
 
     def _task_from_fun(self, fun: Any, name: str | None = None, base: type | None = None, **options: Any) -> Any:

@@ -21,9 +21,9 @@ from tests.chaos.broker_down import Outage
 from tests.chaos.contenders import BEST, DEFAULTS, SWITCHYARD, WITH_RELIER, Contender
 from tests.chaos.malformed import behind_malformed
 from tests.chaos.outages import outages_of, restarts_of_redis
-from tests.chaos.report import Outcome, Report
+from tests.chaos.report import Outcome, Report, Tell
 from tests.chaos.setup import Setup
-from tests.chaos.worker_kills import Kills, Tell, WorkerKills
+from tests.chaos.worker_kills import Kills, WorkerKills
 from tests.chaos.workers import ROOT
 
 FOLDER = ROOT / "var" / "chaos"

@@ -28,18 +28,19 @@ from services.core.chaos.tally import Tally
 from services.core.ledger.engine import open_ledger
 from services.core.local.fleet import LocalFleet
 from services.core.local.plan import switchyard_plan
+from services.core.local.waiting import wait_while_it_moves
 from services.core.usecases.api_keys import Role, create_key
 from services.core.usecases.outbox_lag import outbox_lag
 from shared.errors import FleetError
 from shared.storage import Storage
-from tests.chaos.report import Outcome, percentile
-from tests.chaos.worker_kills import Tell
+from tests.chaos.report import Outcome, Tell, percentile
 from tests.fixtures.postgres import MISSING, LocalPostgres, find_programs
 
 NAME = "note.txt"
 CONTENT = "This is note {number}.\n"
 RECEIPT_WITHIN_SECONDS = 0.1
 """At the median."""
+LOOK_SECONDS = 0.5
 STUCK_SECONDS = 120.0
 """Without any news for so long, what is not done never will be."""
 QUIET_SECONDS = 10.0
@@ -94,7 +95,7 @@ class BrokerDown:
         back = time.monotonic()
         self._wait_until_done(self._outage.jobs + 1)
         took = time.monotonic() - back
-        self._let_repeats_come()
+        time.sleep(QUIET_SECONDS)
         return self._outcome(
             self._checker.check(self._submitted.receipts),
             {
@@ -162,19 +163,12 @@ class BrokerDown:
         return sum(self._mail.messages(job.notify) > 0 for job in self._submitted.receipts.jobs)
 
     def _wait_until_done(self, jobs: int) -> None:
-        done, since = -1, time.monotonic()
-        while done < jobs - len(self._submitted.receipts.refused) and time.monotonic() - since < STUCK_SECONDS:
-            before, done = done, self._done()
-            if done != before:
-                since = time.monotonic()
-                self._tell(f"broker down: {done:,} of {jobs:,} jobs done")
-            time.sleep(0.5)
+        def left() -> int:
+            done = self._done()
+            self._tell(f"broker down: {done:,} of {jobs:,} jobs done")
+            return max(0, jobs - len(self._submitted.receipts.refused) - done)
 
-    def _let_repeats_come(self) -> None:
-        until = time.monotonic() + QUIET_SECONDS
-        while time.monotonic() < until:
-            self._mail.read()
-            time.sleep(0.5)
+        wait_while_it_moves(left, STUCK_SECONDS, every=LOOK_SECONDS)
 
     def _outcome(self, tally: Tally, times: dict[str, str]) -> Outcome:
         seconds, refused = self.receipt_seconds, self._submitted.receipts.refused

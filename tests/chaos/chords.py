@@ -36,9 +36,8 @@ from tests.chaos.chord_fleet import (
     queue_of,
 )
 from tests.chaos.records import STARTED, Records
-from tests.chaos.report import Report, percentile
+from tests.chaos.report import Report, Tell, percentile
 from tests.chaos.stock_chords import with_best_settings, with_defaults
-from tests.chaos.worker_kills import Tell
 from tests.chaos.workers import Crew
 
 KINDS = (

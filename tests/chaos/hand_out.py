@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 from services.core.local.brokers import LocalRedis
+from services.core.local.waiting import wait_until
 from tests.chaos.contenders import SWITCHYARD, Contender
 from tests.chaos.kept import kept
 from tests.chaos.proxy import WatchingProxy
 from tests.chaos.records import Records
-from tests.chaos.report import Report, report_of
+from tests.chaos.report import Report, Tell, report_of
 from tests.chaos.setup import Setup
 from tests.chaos.tasks import WORK
-from tests.chaos.worker_kills import Tell
 
 LEASE_SECONDS = 3.0
 CONSUMES = (b"TRACKING", b"BRPOP")
@@ -75,10 +74,12 @@ def killed_at_hand_out(
         crew = stack.enter_context(contender.crew(setup, logs / "free"))
         crew.add()
         records = Records(setup.records)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while len(records.ended) < kills and time.monotonic() < deadline:
+
+        def all_ended() -> bool:
             records.read()
-            time.sleep(0.1)
+            return len(records.ended) >= kills
+
+        wait_until(all_ended, WAIT_SECONDS, every=0.1)
         crew.stop()
         records.read()
         report = report_of(name, published, records, watched.kills, [*watched.deaths, *crew.deaths])

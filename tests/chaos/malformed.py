@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,11 +14,11 @@ import redis
 
 from services.core.local.brokers import LocalRedis
 from services.core.local.private_files import private_folder
+from services.core.local.waiting import wait_until
 from tests.chaos.contenders import SWITCHYARD, Contender
 from tests.chaos.records import Records
-from tests.chaos.report import Outcome
+from tests.chaos.report import Outcome, Tell
 from tests.chaos.setup import Setup
-from tests.chaos.worker_kills import Tell
 
 GOOD = 50
 TASK_SECONDS = 0.01
@@ -74,11 +73,13 @@ def _done_behind(home: Path, contender: Contender, spoil: Callable[[Message], No
         crew = stack.enter_context(contender.crew(setup, home))
         crew.add()
         records = Records(setup.records)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not records.ended.issuperset(published) and time.monotonic() < deadline:
+
+        def all_ended() -> bool:
             records.read()
             crew.replace_dead()
-            time.sleep(0.1)
+            return records.ended.issuperset(published)
+
+        wait_until(all_ended, WAIT_SECONDS, every=0.1)
         return len(records.ended & set(published)), len(crew.deaths)
 
 

@@ -16,11 +16,9 @@ from typing import NamedTuple
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from shared.producers import PublishFailed
 from tests.chaos.contenders import SWITCHYARD, Contender
-from tests.chaos.kept import kept
-from tests.chaos.records import Records
-from tests.chaos.report import Report, report_of
+from tests.chaos.report import Report, Tell
+from tests.chaos.scenario import Scenario
 from tests.chaos.setup import Setup
-from tests.chaos.worker_kills import Tell
 from tests.fixtures.proxy import Proxy
 
 POOLS = (
@@ -42,7 +40,6 @@ GIVE_UP_OTHERS_SECONDS = 30.0
 """A worker of somebody else that has been silent for so long is killed and replaced, as its operator would."""
 PUBLISH_WITHIN_SECONDS = 5.0
 FREEZE_SECONDS = 20.0
-STUCK_SECONDS = 45.0
 
 
 class Fault(NamedTuple):
@@ -99,29 +96,19 @@ class Feed:
             self.slowest = max(self.slowest, time.monotonic() - started)
 
 
-class Outages:
-    """One run: some workers, a backlog before them, and faults one after the other.
-
-    Args:
-        name: What to call it.
-        setup: The broker and the queue.
-        logs: Folder for the logs of the workers.
-        contender: Who is put to the test.
-        tell: Takes a line on how far it has come.
-    """
+class Outages(Scenario):
+    """One run: some workers, a backlog before them, and faults one after the other; arguments as for ``Scenario``."""
 
     def __init__(
         self,
         name: str,
         setup: Setup,
         logs: Path,
+        *,
         contender: Contender = SWITCHYARD,
         tell: Tell = lambda _: None,
     ) -> None:
-        self._name, self._setup, self._logs, self._tell = name, setup, logs, tell
-        self._contender = contender
-        self._crew = contender.crew(setup, logs)
-        self._records = Records(setup.records)
+        super().__init__(name, setup, logs, contender=contender, tell=tell)
         self._again: dict[str, float] = defaultdict(float)
         self._late: list[str] = []
         self._replaced = 0
@@ -173,24 +160,14 @@ class Outages:
             self._crew.add()
             self._replaced += 1
 
-    def _drain(self, published: Sequence[str]) -> None:
-        done, since = -1, time.monotonic()
-        while not self._records.ended.issuperset(published) and time.monotonic() - since < STUCK_SECONDS:
-            self._records.read()
-            if len(self._records.ended) != done:
-                done, since = len(self._records.ended), time.monotonic()
-            time.sleep(0.1)
-
     def _report(self, feed: Feed, faults: int) -> Report:
-        report = report_of(self._name, feed.published, self._records, {}, self._crew.deaths)
+        report = self._count(feed.published, {})
         report.more = {
             "faults": str(faults),
             **{f"all consume again, {fault}": f"{seconds:.1f} s at most" for fault, seconds in self._again.items()},
             "slowest publish": f"{feed.slowest:.2f} s",
             "publishes that failed": f"{feed.failed:,}",
         }
-        if report.lost and self._setup.broker.startswith("redis"):
-            report.held = len(kept(self._setup.broker, set(feed.published) - self._records.ended))
         if not self._contender.is_ours:
             report.promised = False
             report.more["workers that lived and were silent"] = f"{self._replaced}"
@@ -258,5 +235,5 @@ def restarts_of_redis(home: Path, *, restarts: int, contender: Contender, tell: 
     records.mkdir()
     with LocalRedis(home / "broker") as server:
         setup = Setup(broker=server.url(), records=records)
-        outages = Outages(f"Redis restarted, {contender.name}", setup, home, contender, tell)
+        outages = Outages(f"Redis restarted, {contender.name}", setup, home, contender=contender, tell=tell)
         return outages.run([Fault("restart", server.restart)] * restarts, [contender.arguments] * PREFORK_WORKERS)

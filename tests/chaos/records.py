@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -81,7 +81,7 @@ class Records:
                 self.last[worker] = float(at)
 
 
-def restarts(events: dict[str, list[Event]], kills: dict[str, float]) -> list[float]:
+def restarts(events: dict[str, list[Event]], kills: Mapping[str, float]) -> list[float]:
     """Return how long, after its holder was killed, the next execution of each held task began.
 
     Args:

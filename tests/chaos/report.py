@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.records import Records, restarts
 
 RESTART_WITHIN_SECONDS = 15.0
+
+Tell = Callable[[str], None]
+"""Takes a line on how far a scenario has come."""
 
 
 @dataclass
@@ -87,7 +90,7 @@ class Report(Outcome):
 
 
 def report_of(
-    name: str, published: Sequence[str], records: Records, kills: dict[str, float], deaths: Sequence[str]
+    name: str, published: Sequence[str], records: Records, kills: Mapping[str, float], deaths: Sequence[str]
 ) -> Report:
     """Count what became of some published tasks, but for what a broker still has of them."""
     mine = {task: records.events[task] for task in published}

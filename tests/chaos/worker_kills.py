@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.contenders import SWITCHYARD, Contender
-from tests.chaos.kept import kept
-from tests.chaos.records import Records
-from tests.chaos.report import Report, report_of
+from tests.chaos.report import Report, Tell
+from tests.chaos.scenario import Scenario
 from tests.chaos.setup import Setup
 
 WORKERS = 4
@@ -25,10 +23,6 @@ BACKLOG = 400
 RECENT = 4 * BACKLOG
 """Among so many of the latest it is counted what waits: what was lost before does not wait."""
 BATCH = 100
-STUCK_SECONDS = 45.0
-"""Without any execution for so long, what is not executed is lost: three times what a restart may take."""
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +37,11 @@ class Kills:
     seed: int = 7
 
 
-class WorkerKills:
+class WorkerKills(Scenario):
     """One run of the scenario.
 
     Args:
-        name: What to call it.
-        setup: The broker and the queue.
-        logs: Folder for the logs of the workers.
-        amount: How long it is.
-        contender: Who is put to the test.
-        tell: Takes a line on how far it has come.
+        amount: How long it is; the others are as for ``Scenario``.
     """
 
     def __init__(
@@ -65,11 +54,9 @@ class WorkerKills:
         contender: Contender = SWITCHYARD,
         tell: Tell = lambda _: None,
     ) -> None:
-        self._name, self._amount, self._tell = name, amount, tell
-        self._contender, self._setup, self._logs = contender, setup, logs
+        super().__init__(name, setup, logs, contender=contender, tell=tell)
+        self._amount = amount
         self._publisher = contender.publisher(setup)
-        self._crew = contender.crew(setup, logs)
-        self._records = Records(setup.records)
         self._random = random.Random(amount.seed)
         self._published: list[str] = []
 
@@ -83,12 +70,10 @@ class WorkerKills:
             for _ in range(WORKERS):
                 self._crew.add()
             self._kill_and_feed()
-            self._drain()
+            self._drain(self._published, self._attend)
             self._crew.stop()
             self._records.read()
-        report = report_of(self._name, self._published, self._records, self._crew.kills, self._crew.deaths)
-        if report.lost and self._setup.broker.startswith("redis"):
-            report.held = len(kept(self._setup.broker, set(self._published) - self._records.ended))
+        report = self._count(self._published, self._crew.kills)
         report.more |= self._contender.findings(self._setup, self._records.ended)
         return report
 
@@ -114,15 +99,9 @@ class WorkerKills:
         while sum(task not in self._records.ended for task in self._published[-RECENT:]) < BACKLOG:
             self._published += self._publisher.publish(BATCH, TASK_SECONDS)
 
-    def _drain(self) -> None:
-        done, since = -1, time.monotonic()
-        while len(self._records.ended) < len(self._published) and time.monotonic() - since < STUCK_SECONDS:
-            self._crew.replace_dead()
-            self._records.read()
-            if len(self._records.ended) != done:
-                done, since = len(self._records.ended), time.monotonic()
-            self._show(len(self._crew.kills))
-            time.sleep(0.1)
+    def _attend(self) -> None:
+        self._crew.replace_dead()
+        self._show(len(self._crew.kills))
 
     def _show(self, killed: int) -> None:
         ended, published = len(self._records.ended), len(self._published)

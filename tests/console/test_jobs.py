@@ -175,6 +175,18 @@ def test_the_list_shows_progress_and_is_filtered_by_state(sender: Page, api: Api
     shoot(sender, "jobs")
 
 
+def test_of_many_files_the_first_are_shown_and_the_others_when_they_are_asked_for(
+    sender: Page, api: ApiProcess
+) -> None:
+    job, *files = submitted(api, *(f"{number}.txt" for number in range(60)))
+    sender.get_by_role("link", name=job).click()
+    shown, more = sender.locator(".files > li"), sender.get_by_role("button", name="Show more")
+    expect(shown).to_have_count(50)
+    more.click()
+    expect(shown).to_have_count(len(files))
+    expect(more).to_be_hidden()
+
+
 def test_a_viewer_sees_progress_and_neither_files_nor_acts(page: Page, api: ApiProcess) -> None:
     job, _ = submitted(api, "secret-name.txt")
     sign_in(page, api.url, api.keys[Role.VIEWER].secret, "#/jobs")

@@ -14,17 +14,16 @@ from services.core.app import app
 from services.core.local.brokers import LocalRedis
 from services.core.usecases.api_keys import Role, create_key
 from shared.brokers import BrokerKind
-from shared.names import BrokerName, QueueName, TaskName
+from shared.names import BrokerName
 from shared.pauses import PauseTable
 from shared.queues import QUEUES
 from tests.fixtures.api import ApiProcess
 from tests.fixtures.console import DESKTOP, a_page, shoot, sign_in
+from tests.fixtures.two_queues import ON_RABBITMQ, ON_REDIS, TASK, clean
 from tests.fixtures.workers import WorkerProcess
 from tests.fleet.inspection import wait_for
 from tests.fleet.tables import parked
 
-ON_REDIS, ON_RABBITMQ = QueueName.CORE_MAINTENANCE, QueueName.FILE_IMAGES
-TASK = TaskName.CORE_CLEAN_HISTORY
 MARKUP = '<img src=x onerror="window.ran = true"><script>window.ran = true</script>'
 MANY = 200
 LONGEST_DRAW_SECONDS = 0.2
@@ -52,15 +51,6 @@ def _empty(brokers):
     clean()
     yield
     clean()
-
-
-def clean() -> None:
-    for queue in (ON_REDIS, ON_RABBITMQ):
-        with app.connection_for_write(app.routing.owner(queue)) as connection:
-            bound = app.amqp.queues[queue](connection.default_channel)
-            bound.declare()
-            bound.purge()
-        PauseTable(app.state).resume(queue)
 
 
 def told_by_brokers() -> dict[str, int]:

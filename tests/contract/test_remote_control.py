@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 
 import psutil
 import pytest
@@ -14,7 +13,7 @@ from pydantic import SecretStr
 from shared.brokers import Broker, Brokers, switchyard_brokers
 from shared.celery_app import FleetCelery
 from shared.queues import Pool
-from tests.fixtures.workers import WorkerProcess
+from tests.fixtures.workers import one_worker_each
 from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app
 from tests.fleet.inspection import wait_for
@@ -26,15 +25,7 @@ NOBODY_LISTENS = "127.0.0.1:9"
 
 @pytest.fixture(scope="module")
 def workers(brokers, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workers")
-    with ExitStack() as stack:
-        started = []
-        for broker, node in NODES.items():
-            options = (f"-Q{served(broker, Pool.PREFORK)}", "-c1", f"-n{node}", "--without-mingle")
-            started.append(WorkerProcess("tests.fleet.app", *options, log=folder / f"{broker}.log", ready=False))
-            stack.callback(started[-1].stop)
-        for worker in started:
-            worker.wait_until_ready()
+    with one_worker_each(NODES, tmp_path_factory.mktemp("workers")):
         yield
 
 

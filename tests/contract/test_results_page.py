@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from services.core.local.brokers import LocalRedis
 from shared.results.urls import understood
 from shared.settings import child_environment
 from tests.acceptance.pages import Section
-from tests.fixtures.workers import ROOT, WorkerProcess
+from tests.fixtures.reports import expect_what_is_promised
+from tests.fixtures.workers import ROOT
 
 PAGE = "docs/how-to/results.md"
 URL = re.compile(r"^\| `(\S+://[^`]+)` \|", re.MULTILINE)
@@ -37,21 +37,4 @@ def test_the_refusal_is_the_one_that_is_shown(brokers):
 
 @pytest.mark.concept("result store")
 def test_the_program_with_a_large_result_prints_what_it_says(brokers, tmp_path, monkeypatch):
-    section = Section(PAGE, "Large results")
-    section.apply(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
-    with LocalRedis(tmp_path / "redis") as redis:
-        program = tmp_path / "reports.py"
-        for database in (0, 2):
-            program.write_text(program.read_text().replace(f"redis://127.0.0.1:6379/{database}", redis.url(database)))
-        worker = WorkerProcess("reports", log=tmp_path / "worker.log", folder=tmp_path)
-        try:
-            done = subprocess.run(
-                [sys.executable, "ask.py"], check=False, capture_output=True, text=True, timeout=60,
-                env=child_environment(),
-            )  # fmt: skip
-        finally:
-            worker.stop()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == section.promised
+    expect_what_is_promised(Section(PAGE, "Large results"), tmp_path, monkeypatch)

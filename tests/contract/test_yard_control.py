@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from contextlib import ExitStack
 
 import pytest
 
 from services.core.cli import exit_codes
 from shared.queues import Pool
 from shared.settings import child_environment
-from tests.fixtures.workers import ROOT, WorkerProcess
+from tests.fixtures.workers import ROOT, WorkerProcess, one_worker_each
 from tests.fixtures.yard import YARD, yard
 from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app
@@ -27,15 +26,7 @@ NOBODY_LISTENS = {"YARD_BROKER_CRITICAL_URL": "redis://:hidden@127.0.0.1:9/1"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _workers(brokers, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workers")
-    with ExitStack() as stack:
-        started = []
-        for broker, node in NODES.items():
-            options = (f"-Q{served(broker, Pool.PREFORK)}", "-c1", f"-n{node}", "--without-mingle")
-            started.append(WorkerProcess("tests.fleet.app", *options, log=folder / f"{broker}.log", ready=False))
-            stack.callback(started[-1].stop)
-        for worker in started:
-            worker.wait_until_ready()
+    with one_worker_each(NODES, tmp_path_factory.mktemp("workers")):
         yield
 
 

@@ -17,15 +17,12 @@ import redis
 
 from services.core.app import app
 from services.core.cli import exit_codes
-from shared.names import QueueName, TaskName
-from shared.pauses import PauseTable
 from shared.settings import child_environment
+from tests.fixtures.two_queues import ON_RABBITMQ, ON_REDIS, TASK, clean
 from tests.fixtures.workers import ROOT, WorkerProcess
 from tests.fixtures.yard import YARD, yard
 from tests.fleet.inspection import wait_for
 
-ON_REDIS, ON_RABBITMQ = QueueName.CORE_MAINTENANCE, QueueName.FILE_IMAGES
-TASK = TaskName.CORE_CLEAN_HISTORY
 NOBODY_LISTENS = {"YARD_BROKER_CRITICAL_URL": "redis://:hidden@127.0.0.1:9/1"}
 ENTRY = "remove the files of old jobs"
 
@@ -37,15 +34,6 @@ def _empty(brokers):
     clean()
     yield
     clean()
-
-
-def clean() -> None:
-    for queue in (ON_REDIS, ON_RABBITMQ):
-        with app.connection_for_write(app.routing.owner(queue)) as connection:
-            bound = app.amqp.queues[queue](connection.default_channel)
-            bound.declare()
-            bound.purge()
-        PauseTable(app.state).resume(queue)
 
 
 def queues(**options) -> dict[str, dict]:

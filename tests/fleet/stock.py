@@ -18,9 +18,19 @@ BROKER = "STOCK_BROKER"
 NOTES = "stock:notes"
 
 
+class Stock(Celery):
+    """Celery, but that it closes the connections to its result store as well: it leaves them to the collector."""
+
+    def close(self):
+        if (store := self._backend) is not None:
+            store.result_consumer.stop()
+            store.client.close()
+        super().close()
+
+
 def stock(broker: str, **settings) -> Celery:
     """An app on one broker, with the tasks below and Celery's own settings but for some."""
-    app = Celery("stock", broker=broker, backend=settings.pop("backend", results_url()), set_as_current=False)
+    app = Stock("stock", broker=broker, backend=settings.pop("backend", results_url()), set_as_current=False)
     app.conf.update(settings)
     for task in (echo, fail, note, sleep, total, failed):
         app.task(name=f"stock.{task.__name__}", shared=False)(task)

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.encoders import jsonable_encoder
 from kombu.utils.json import dumps
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -93,30 +93,41 @@ class Edit(BaseModel):
     undo: bool = Field(default=False, description="Go back to the arguments that it had.")
 
 
-@router.get("/dead", summary="List dead letters, the oldest first")
-def list_(
+def _wanted(
     *,
-    request: Request,
-    caller: Annotated[KeyEntry, may(Act.READ)],
     queue: str | None = None,
     task: str | None = None,
     reason: Reason | None = None,
     broker: str | None = None,
     since: Annotated[datetime | None, Query(examples=["2026-11-21T09:30:00Z"])] = None,
     until: datetime | None = None,
-    task_id: str | None = None,
-    workflow: str | None = None,
     text: Annotated[str | None, Query(min_length=1, description="Takes the role operator.")] = None,
     replayed: Annotated[bool | None, Query(description="Those that were replayed; all without it.")] = None,
+) -> LetterFilter:
+    return LetterFilter(
+        queue=queue, task=task, reason=reason, broker=broker, since=aware(since), until=aware(until), text=text,
+        replayed=replayed,
+    )  # fmt: skip
+
+
+Wanted = Annotated[LetterFilter, Depends(_wanted)]
+"""The dead letters that the query of an address asks for."""
+
+
+@router.get("/dead", summary="List dead letters, the oldest first")
+def list_(
+    *,
+    request: Request,
+    caller: Annotated[KeyEntry, may(Act.READ)],
+    wanted: Wanted,
+    task_id: str | None = None,
+    workflow: str | None = None,
     after: Annotated[int, Query(ge=0, le=LARGEST_NUMBER)] = 0,
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """List dead letters without their arguments, which may be secret; what was raised is told to operators alone."""
-    _refuse_text(caller, text)
-    which = LetterFilter(
-        queue=queue, task=task, reason=reason, broker=broker, since=aware(since), until=aware(until),
-        task_id=task_id, workflow=workflow, text=text, replayed=replayed,
-    )  # fmt: skip
+    _refuse_text(caller, wanted.text)
+    which = replace(wanted, task_id=task_id, workflow=workflow)
     told = page(list_letters(context_of(request).ledger, which, after=after, limit=limit))
     if caller.role not in ROLES[Act.READ_LETTER]:
         told["entries"] = [{**entry, "detail": None} for entry in told["entries"]]
@@ -124,26 +135,10 @@ def list_(
 
 
 @router.get("/dead/counts", summary="Count dead letters")
-def counts(
-    *,
-    request: Request,
-    caller: Annotated[KeyEntry, may(Act.READ)],
-    queue: str | None = None,
-    task: str | None = None,
-    reason: Reason | None = None,
-    broker: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    text: Annotated[str | None, Query(min_length=1, description="Takes the role operator.")] = None,
-    replayed: Annotated[bool | None, Query(description="Those that were replayed; all without it.")] = None,
-) -> dict[str, Any]:
+def counts(request: Request, caller: Annotated[KeyEntry, may(Act.READ)], wanted: Wanted) -> dict[str, Any]:
     """Count those that a filter finds, and in `by` those that it would find with another reason, queue, and so on."""
-    _refuse_text(caller, text)
-    which = LetterFilter(
-        queue=queue, task=task, reason=reason, broker=broker, since=aware(since), until=aware(until), text=text,
-        replayed=replayed,
-    )  # fmt: skip
-    return asdict(count_choices(context_of(request).ledger, which))
+    _refuse_text(caller, wanted.text)
+    return asdict(count_choices(context_of(request).ledger, wanted))
 
 
 @router.get("/dead/{number}", summary="Read a dead letter, arguments and all")

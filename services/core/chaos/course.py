@@ -18,6 +18,7 @@ from services.core.chaos.report import Report, recoveries
 from services.core.chaos.schedule import Fault, Targets, plan_faults
 from services.core.chaos.tally import Tally
 from services.core.ledger.errors import LedgerError
+from services.core.local.waiting import wait_until, wait_while_it_moves
 
 REDIS, RABBITMQ = "redis", "rabbitmq"
 STUCK_SECONDS = 330.0
@@ -136,9 +137,7 @@ class Course:
     @staticmethod
     def _wait_for_work(load: Load) -> None:
         """Wait for the first receipt: faults that find no work show nothing."""
-        until = time.monotonic() + FIRST_RECEIPT_SECONDS
-        while not (load.wait(0) or load.receipts.accepted) and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until(lambda: load.wait(0) or load.receipts.accepted > 0, FIRST_RECEIPT_SECONDS, every=0.1)
 
     @contextmanager
     def _striker(self, seen: Mapping[str, Pulse]) -> Iterator[Striker]:
@@ -157,20 +156,20 @@ class Course:
 
     def _settle(self, receipts: Receipts) -> Tally:
         """Wait until everything has ended, or nothing moves any more; count then."""
-        before, since = (-1, -1), time.monotonic()
-        while time.monotonic() - since < STUCK_SECONDS:
+        seen = (-1, -1)
+
+        def left() -> tuple[int, int] | None:
+            nonlocal seen
             with suppress(LedgerError, SQLAlchemyError):
                 tally = self._subject.check(receipts)
                 if not tally.lost:
-                    break
-                news = (len(tally.lost), self._subject.arrived())
-                if news != before:
-                    before, since = news, time.monotonic()
+                    return None
+                seen = (len(tally.lost), self._subject.arrived())
                 self._tell_now_and_then(receipts, len(tally.lost))
-            time.sleep(1)
-        until = time.monotonic() + QUIET_SECONDS
-        while time.monotonic() < until:
-            time.sleep(0.5)
+            return seen
+
+        wait_while_it_moves(left, STUCK_SECONDS, every=1)
+        time.sleep(QUIET_SECONDS)
         return self._subject.check(receipts)
 
     def _tell_now_and_then(self, receipts: Receipts, not_ended: int | None = None) -> None:

@@ -8,22 +8,37 @@ from threading import Event
 
 import pytest
 
-from services.core.api.samples import Samples
+from services.core.api.samples import Sample, Samples
+
+
+class SlowBrokers:
+    """Answer with how often they were asked, and not before they may."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = Event(), Event()
+        self._numbers = count(1)
+
+    def __call__(self) -> int:
+        number = next(self._numbers)
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return number
+
+    async def begin(self, samples: Samples) -> asyncio.Task[Sample[int]]:
+        """Ask for a sample; return when the brokers have heard of it."""
+        asked = asyncio.create_task(samples.take("queues", self))
+        assert await asyncio.to_thread(self.begun.wait, 30)
+        return asked
 
 
 def test_many_who_ask_at_once_cost_one_answer():
-    asked, go_on = count(1), Event()
-
-    def ask() -> int:
-        number = next(asked)
-        assert go_on.wait(30)
-        return number
+    ask = SlowBrokers()
 
     async def many() -> list[int]:
         samples = Samples()
         waiting = [asyncio.create_task(samples.take("queues", ask)) for _ in range(50)]
         await asyncio.sleep(0)
-        go_on.set()
+        ask.go_on.set()
         told = [(await each).value for each in waiting]
         return [*told, (await samples.take("queues", ask)).value, (await samples.take("workers", ask)).value]
 
@@ -41,43 +56,29 @@ def test_what_is_too_old_is_asked_again():
 
 
 def test_after_an_act_nobody_is_told_what_was_asked_before():
-    asked, begun, go_on = count(1), Event(), Event()
-
-    def ask() -> int:
-        number = next(asked)
-        begun.set()
-        assert go_on.wait(30)
-        return number
+    ask = SlowBrokers()
 
     async def around() -> list[int]:
         samples = Samples()
-        before = asyncio.create_task(samples.take("queues", ask))
-        assert await asyncio.to_thread(begun.wait, 30)
+        before = await ask.begin(samples)
         samples.forget()
         after = asyncio.create_task(samples.take("queues", ask))
         await asyncio.sleep(0)
-        go_on.set()
+        ask.go_on.set()
         return [(await before).value, (await after).value, (await samples.take("queues", ask)).value]
 
     assert asyncio.run(around()) == [1, 2, 2]
 
 
 def test_who_wants_it_fresh_waits_for_an_answer_that_was_asked_for_afterwards():
-    asked, begun, go_on = count(1), Event(), Event()
-
-    def ask() -> int:
-        number = next(asked)
-        begun.set()
-        assert go_on.wait(30)
-        return number
+    ask = SlowBrokers()
 
     async def late() -> list[int]:
         samples = Samples()
-        before = asyncio.create_task(samples.take("queues", ask))
-        assert await asyncio.to_thread(begun.wait, 30)
+        before = await ask.begin(samples)
         fresh = [asyncio.create_task(samples.take("queues", ask, fresh=True)) for _ in range(10)]
         await asyncio.sleep(0)
-        go_on.set()
+        ask.go_on.set()
         return [(await each).value for each in (before, *fresh)]
 
     assert asyncio.run(late()) == [1, *[2] * 10]

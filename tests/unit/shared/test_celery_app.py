@@ -119,9 +119,11 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_shown(url):
 
 
 def test_an_app_is_equal_after_the_way_to_a_spawned_child(app):
+    app.message_version = 7
     again = pickle.loads(pickle.dumps(app))
     assert again.routing.owners == app.routing.owners
     assert again.home == app.home
+    assert again.message_version == 7
 
 
 def test_closing_in_a_forked_child_leaves_the_pools_of_the_parent(app):

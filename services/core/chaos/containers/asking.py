@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Lock
@@ -18,6 +17,7 @@ from services.core.chaos.receipts import Receipts
 from services.core.chaos.tally import Tally
 from services.core.ledger.errors import LedgerUnavailable
 from services.core.local.errors import StartFailed
+from services.core.local.waiting import wait_until
 
 WITNESS = "services.core.chaos.containers.witness"
 START_SECONDS = 300.0
@@ -69,12 +69,14 @@ class Asking:
         Raises:
             StartFailed: One did not in time.
         """
-        deadline = time.monotonic() + START_SECONDS
         missing = list(names)
-        while missing := [name for name in missing if self.look(name) is None]:
-            if time.monotonic() > deadline:
-                raise StartFailed(f"After {START_SECONDS:g} s these do not answer: {', '.join(missing)}.")
-            time.sleep(1)
+
+        def all_seen() -> bool:
+            missing[:] = [name for name in missing if self.look(name) is None]
+            return not missing
+
+        if not wait_until(all_seen, START_SECONDS, every=1):
+            raise StartFailed(f"After {START_SECONDS:g} s these do not answer: {', '.join(missing)}.")
 
     def look(self, name: str) -> Look | None:
         """Look at a process."""

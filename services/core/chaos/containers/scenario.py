@@ -23,6 +23,8 @@ POSTGRES, RELAY, MAIL = "postgres", "relay", "mail"
 BROKERS, LEDGER = "brokers", "ledger"
 NETWORKS = {REDIS: BROKERS, RABBITMQ: BROKERS, POSTGRES: LEDGER}
 """The network over which each server is reached."""
+WORKING_FOLDER = "/work"
+"""Where the service ``yard`` of ``compose.yaml`` sees what it is given."""
 
 
 def service_of(spec: QueueSpec) -> str:
@@ -91,5 +93,5 @@ def _subject(run: Run, project: ComposeProject, witness: Asking) -> Subject:
 def _load(plan: Sequence[Submission], project: ComposeProject, seed: int) -> ClientLoad:
     path = project.given / "plan.json"
     return ClientLoad(
-        plan, path, project.process("client", *in_container("-m", CLIENT, f"/work/{path.name}", str(seed)))
+        plan, path, project.process("client", *in_container("-m", CLIENT, f"{WORKING_FOLDER}/{path.name}", str(seed)))
     )

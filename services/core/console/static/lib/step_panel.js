@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { h, replace } from "./dom.js";
+import { facts } from "./facts.js";
 import { brokerMark, count, seconds } from "./format.js";
 import { lasted, noteOf, summaryOf } from "./graph_nodes.js";
 import { countStates, stateMark, taskState, textOfTask, WORST_FIRST } from "./task_states.js";
@@ -182,14 +183,13 @@ export function stepPanel({ me, signal, close, unfold, choose }) {
 
 function factsOf(step) {
   const queue = step.queue ? h("a", { href: `#/queues/${encodeURIComponent(step.queue)}` }, step.queue) : "–";
-  const facts = [
+  return facts([
     ["Broker", brokerMark(step.broker)],
     ["Queue", queue],
     ["Worker", step.worker],
     ["Retries", step.retries ? count(step.retries) : null],
     ["Id", h("code", null, step.id)],
-  ];
-  return facts.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)]);
+  ]);
 }
 
 function spread(times) {

@@ -115,7 +115,7 @@ function lead(event, known, href) {
 function headOf(column, sort) {
   const title = column.hidden ? h("span", { class: "unseen" }, column.title) : column.title;
   const content = column.sort ? h("button", { type: "button", class: "sort", on: { click: sort } }, title) : title;
-  return h("th", { scope: "col", ...classesOf(column) }, content);
+  return h("th", { scope: "col", dataset: { column: column.key }, ...classesOf(column) }, content);
 }
 
 function classesOf(column) {

@@ -1,10 +1,10 @@
 /** Campaigns: one is started from a list, and all are shown with how far they are. */
 
 import { get } from "../lib/api.js";
-import { asking } from "../lib/asking.js";
 import { campaignForm } from "../lib/campaign_form.js";
 import { h, replace } from "../lib/dom.js";
 import { state, when } from "../lib/format.js";
+import { growingList } from "../lib/growing_list.js";
 import { every } from "../lib/live.js";
 import { outcomeCell, stateTabs, took } from "../lib/outcomes.js";
 import { table } from "../lib/table.js";
@@ -12,8 +12,7 @@ import { table } from "../lib/table.js";
 export const title = "Campaigns";
 
 const STATES = ["loading", "running", "paused", "done", "cancelled"];
-const MORE = 25;
-const MOST = 1000;
+const SHOWN = 25;
 const FRESH_SECONDS = 5;
 
 /**
@@ -24,7 +23,6 @@ const FRESH_SECONDS = 5;
  */
 export async function show(main, { query, signal, me, navigate }) {
   const wanted = query.get("state") ?? "";
-  let limit = MORE;
   const campaigns = table({
     caption: "Campaigns, the latest first",
     columns: [
@@ -45,17 +43,8 @@ export async function show(main, { query, signal, me, navigate }) {
           h("code", null, "yard campaign LIST.csv --template newsletter"),
         ],
   });
-  const load = async () => {
-    const found = await get("/campaigns", { query: { state: wanted, limit }, signal });
-    campaigns.update(found.entries);
-    more.hidden = found.after === null || limit === MOST;
-  };
-  const refresh = asking(load, signal);
-  const grow = () => {
-    limit = Math.min(MOST, limit + MORE);
-    refresh();
-  };
-  const more = h("button", { type: "button", class: "ghost more", hidden: true, on: { click: grow } }, "Show more");
+  const ask = (limit) => get("/campaigns", { query: { state: wanted, limit }, signal });
+  const { more, load } = growingList({ step: SHOWN, ask, update: campaigns.update, signal });
   const tabs = stateTabs(STATES, wanted, (name) => (name ? `#/campaigns?state=${name}` : "#/campaigns"));
   const head = h("div", { class: "head" }, h("h2", null, "Campaigns"), tabs);
   replace(

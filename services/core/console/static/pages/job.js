@@ -1,11 +1,11 @@
 /** One file job: how far it is, what became of each file, what was made of it. */
 
 import { follow, get, send } from "../lib/api.js";
-import { asking } from "../lib/asking.js";
 import { attempt, confirm } from "../lib/dialogs.js";
 import { h, replace } from "../lib/dom.js";
 import { fileList } from "../lib/files.js";
 import { state, when } from "../lib/format.js";
+import { growingList } from "../lib/growing_list.js";
 import { mark } from "../lib/live.js";
 import { legend, outcomeBar, progress, stateTabs, took } from "../lib/outcomes.js";
 import { renew } from "../lib/renew.js";
@@ -13,8 +13,7 @@ import { renew } from "../lib/renew.js";
 export const title = "File job";
 
 const STATES = ["waiting", "done", "failed"];
-const MORE = 50;
-const MOST = 1000;
+const SHOWN = 50;
 const UNREAD = "The files, and what was made of them, are for senders and operators.";
 
 /**
@@ -32,7 +31,6 @@ export async function show(main, { params, query, signal, me, setQuery, heading 
   const files = fileList(`/api/v1${path}`);
   const tabs = h("div", null);
   let status = query.get("status") ?? "";
-  let limit = MORE;
   heading(params.id, { text: "File jobs", href: "#/jobs" });
 
   const tell = (job) => {
@@ -40,13 +38,12 @@ export async function show(main, { params, query, signal, me, setQuery, heading 
     renew(body, summaryOf(job, path, reads));
     if (reads) refresh();
   };
-  const refresh = asking(async () => {
+  const ask = async (limit) => {
     const asked = status;
     const found = await get(`${path}/files`, { query: { status, limit }, signal });
-    if (asked !== status) return;
-    files.update(found.entries);
-    more.hidden = found.after === null || limit === MOST;
-  }, signal);
+    return asked === status ? found : null;
+  };
+  const { more, refresh } = growingList({ step: SHOWN, ask, update: files.update, signal });
   const choose = (name) => {
     status = name;
     setQuery({ status });
@@ -62,11 +59,6 @@ export async function show(main, { params, query, signal, me, setQuery, heading 
     const job = await attempt(() => send("POST", `${path}/cancel`), "The job is cancelled.");
     if (job) tell(job);
   };
-  const grow = () => {
-    limit = Math.min(MOST, limit + MORE);
-    refresh();
-  };
-  const more = h("button", { type: "button", class: "ghost more", hidden: true, on: { click: grow } }, "Show more");
 
   const first = await get(path, { signal });
   replace(main, head, body, reads ? filesOf(tabs, files, more) : h("p", { class: "muted" }, UNREAD));

@@ -1,9 +1,9 @@
 /** File jobs: files are uploaded, and the jobs that they became are listed. */
 
 import { get } from "../lib/api.js";
-import { asking } from "../lib/asking.js";
 import { h, replace } from "../lib/dom.js";
 import { state, when } from "../lib/format.js";
+import { growingList } from "../lib/growing_list.js";
 import { every } from "../lib/live.js";
 import { outcomeCell, stateTabs, took } from "../lib/outcomes.js";
 import { table } from "../lib/table.js";
@@ -12,8 +12,7 @@ import { uploader } from "../lib/uploader.js";
 export const title = "File jobs";
 
 const STATES = ["running", "done", "done_with_failures", "failed", "cancelled"];
-const MORE = 25;
-const MOST = 1000;
+const SHOWN = 25;
 const FRESH_SECONDS = 3;
 
 /**
@@ -24,7 +23,6 @@ const FRESH_SECONDS = 3;
  */
 export async function show(main, { query, signal, me, navigate }) {
   const wanted = query.get("state") ?? "";
-  let limit = MORE;
   const jobs = table({
     caption: "Jobs, the latest first",
     columns: [
@@ -40,17 +38,8 @@ export async function show(main, { query, signal, me, navigate }) {
       ? "No job is in this state."
       : ["No jobs yet. Upload files, or run ", h("code", null, "yard process FILE…")],
   });
-  const load = async () => {
-    const found = await get("/jobs", { query: { state: wanted, limit }, signal });
-    jobs.update(found.entries);
-    more.hidden = found.after === null || limit === MOST;
-  };
-  const refresh = asking(load, signal);
-  const grow = () => {
-    limit = Math.min(MOST, limit + MORE);
-    refresh();
-  };
-  const more = h("button", { type: "button", class: "ghost more", hidden: true, on: { click: grow } }, "Show more");
+  const ask = (limit) => get("/jobs", { query: { state: wanted, limit }, signal });
+  const { more, load } = growingList({ step: SHOWN, ask, update: jobs.update, signal });
   const tabs = stateTabs(STATES, wanted, (name) => (name ? `#/jobs?state=${name}` : "#/jobs"));
   const head = h("div", { class: "head" }, h("h2", null, "Jobs"), tabs);
   replace(

@@ -3,6 +3,7 @@
 import { get, send } from "../lib/api.js";
 import { attempt } from "../lib/dialogs.js";
 import { h, replace } from "../lib/dom.js";
+import { facts, idLink, panel } from "../lib/facts.js";
 import { badge, brokerMark, count, when } from "../lib/format.js";
 import { argumentsEditor } from "../lib/json_editor.js";
 import { dropLetters, replayLetters } from "../lib/letter_acts.js";
@@ -122,17 +123,15 @@ function note(letter) {
 }
 
 function factsOf(letter) {
-  const link = (href, text) => h("a", { href }, text);
-  const id = (value, page) => value && h("code", null, link(`#/${page}/${encodeURIComponent(value)}`, value));
   const stamps = stampsOf(letter.headers);
-  const facts = [
+  return facts([
     ["Died", when(letter.died_at)],
-    ["Queue", link(`#/queues/${encodeURIComponent(letter.queue)}`, letter.queue)],
+    ["Queue", h("a", { href: `#/queues/${encodeURIComponent(letter.queue)}` }, letter.queue)],
     ["Broker", brokerMark(letter.broker)],
-    ["Task id", id(letter.task_id, "tasks")],
-    ["Workflow", id(letter.root_id, "workflows")],
-    ["Group", id(letter.group_id, "workflows")],
-    ["Published by", id(letter.headers?.parent_id, "tasks")],
+    ["Task id", idLink(letter.task_id, "tasks")],
+    ["Workflow", idLink(letter.root_id, "workflows")],
+    ["Group", idLink(letter.group_id, "workflows")],
+    ["Published by", idLink(letter.headers?.parent_id, "tasks")],
     ["Sent from", letter.headers?.origin],
     [
       "Stamps",
@@ -144,8 +143,7 @@ function factsOf(letter) {
           )
         : null,
     ],
-  ];
-  return facts.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)]);
+  ]);
 }
 
 function stampsOf(headers) {
@@ -179,19 +177,13 @@ function lineage(letter, kin) {
 
 function follows({ embedded }) {
   const names = (list) => (Array.isArray(list) ? list : [list]).map((each) => each?.task ?? "?").join(" → ");
-  const parts = [
+  const parts = facts([
     ["Then in its chain", embedded?.chain?.length && names([...embedded.chain].reverse())],
     ["Callbacks", embedded?.callbacks?.length && names(embedded.callbacks)],
     ["When it fails", embedded?.errbacks?.length && names(embedded.errbacks)],
     ["Body of its chord", embedded?.chord && names(embedded.chord)],
-  ].filter(([, value]) => value);
-  return parts.length
-    ? h(
-        "dl",
-        { class: "facts" },
-        parts.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]),
-      )
-    : null;
+  ]);
+  return parts.length ? h("dl", { class: "facts" }, parts) : null;
 }
 
 function messageOf({ headers, embedded }) {
@@ -201,13 +193,4 @@ function messageOf({ headers, embedded }) {
     h("details", null, h("summary", null, `Headers (${Object.keys(others).length} more)`), code(others)),
     embedded ? h("details", null, h("summary", null, "What follows it, whole"), code(embedded)) : null,
   ];
-}
-
-function panel(name, content) {
-  return h(
-    "section",
-    { class: "panel" },
-    h("div", { class: "head" }, h("h2", null, name)),
-    h("div", { class: "body stack" }, content),
-  );
 }

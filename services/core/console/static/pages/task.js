@@ -3,6 +3,7 @@
 import { get, send } from "../lib/api.js";
 import { attempt, form } from "../lib/dialogs.js";
 import { h, replace } from "../lib/dom.js";
+import { facts, idLink, panel } from "../lib/facts.js";
 import { brokerMark, count, when } from "../lib/format.js";
 import { every } from "../lib/live.js";
 import { renew } from "../lib/renew.js";
@@ -25,11 +26,11 @@ export async function show(main, { params, signal, me, heading }) {
   let task = await read();
   let letters = [];
   const top = h("div", { class: "toolbar" });
-  const facts = h("dl", { class: "facts" });
+  const known = h("dl", { class: "facts" });
   const times = h("div", null);
   const said = h("div", { class: "stack" });
   const died = h("div", null);
-  replace(main, top, h("div", { class: "grid" }, panel("What is known", facts), panel("Times", times)), died, said);
+  replace(main, top, h("div", { class: "grid" }, panel("What is known", known), panel("Times", times)), died, said);
   draw();
   every(EVERY_SECONDS, refresh, signal);
 
@@ -44,7 +45,7 @@ export async function show(main, { params, signal, me, heading }) {
   function draw() {
     heading(task.name ?? task.id, { href: "#/tasks", text: "Tasks" });
     renew(top, taskState(task.state), h("code", { class: "muted" }, task.id), h("span", { class: "space" }), actsOf());
-    renew(facts, factsOf(task));
+    renew(known, factsOf(task));
     renew(times, timeline(task));
     renew(died, letters.length ? panel("Dead letters", h("ul", { class: "step-list" }, letters.map(letterOf))) : null);
     renew(said, ...saidBy(task, me));
@@ -81,20 +82,18 @@ async function revokeTask(task, refresh) {
 
 function factsOf(task) {
   const link = (href, text) => h("a", { href }, text);
-  const id = (value, page) => value && h("code", null, link(`#/${page}/${encodeURIComponent(value)}`, value));
-  const facts = [
+  return facts([
     ["Broker", task.broker && brokerMark(task.broker)],
     ["Queue", task.queue && link(`#/queues/${encodeURIComponent(task.queue)}`, task.queue)],
     ["Worker", task.worker && link(`#/tasks?worker=${encodeURIComponent(task.worker)}`, task.worker)],
     ["Retries", count(task.retries ?? 0)],
     ["Not before", task.eta && when(task.eta)],
-    ["Workflow", id(task.root_id, "workflows")],
-    ["Published by", id(task.parent_id, "tasks")],
-    ["Group", id(task.group_id, "workflows")],
-    ["Chord body", id(task.chord_id, "tasks")],
+    ["Workflow", idLink(task.root_id, "workflows")],
+    ["Published by", idLink(task.parent_id, "tasks")],
+    ["Group", idLink(task.group_id, "workflows")],
+    ["Chord body", idLink(task.chord_id, "tasks")],
     ["Then", task.next_steps?.length ? task.next_steps.map(([, name]) => name ?? "?").join(" → ") : null],
-  ];
-  return facts.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)]);
+  ]);
 }
 
 function saidBy(task, me) {
@@ -124,14 +123,5 @@ function letterOf(letter) {
     h("a", { href: `#/dead/${letter.number}` }, `Dead letter ${letter.number}`),
     `: ${letter.reason}, `,
     told,
-  );
-}
-
-function panel(name, content) {
-  return h(
-    "section",
-    { class: "panel" },
-    h("div", { class: "head" }, h("h2", null, name)),
-    h("div", { class: "body stack" }, content),
   );
 }
