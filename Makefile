@@ -30,8 +30,8 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-dev servers ## Run all tests, against real brokers, three at a time: they wait more than they compute
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: $(STAMP)-dev servers ## Run all tests, against real brokers, five files at a time: they wait more than they compute
+	@$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"

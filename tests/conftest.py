@@ -21,20 +21,47 @@ pytest_plugins = [
 os.environ.setdefault("YARD_LOG_FORMAT", "text")
 """Tests read logs as people do; those of the other form ask for it."""
 NEED_SERVERS = ("contract", "faults", "guide", "integration", "acceptance", "console")
-WHOLE_FLEETS = ("acceptance", "guide", "console")
+LONGEST = (
+    "guide/test_pages.py",
+    "contract/test_yard_queues.py",
+    "contract/test_fleet_history.py",
+    "contract/test_celery_cli.py",
+    "acceptance/test_restart.py",
+    "contract/test_yard_control.py",
+    "console/test_a_day.py",
+    "integration/api/test_slow_clients.py",
+    "acceptance/test_demo.py",
+    "contract/test_results.py",
+    "integration/local/test_supervisor.py",
+    "acceptance/test_make_it_yours.py",
+    "integration/api/test_brokers_that_stand_still.py",
+    "acceptance/test_yard.py",
+    "contract/test_limits.py",
+    "acceptance/test_api_page.py",
+)
+"""What takes more than a minute and a half by itself; at the end of a run each would be alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start brokers, databases or mail servers: ``make test-unit`` leaves them out.
 
-    Files whose few tests take minutes begin first, for at the end each would run alone; then those with most tests.
+    The longest begin, and then those with most tests.
     """
     for item in items:
         if _kind(item) in NEED_SERVERS:
             item.add_marker(pytest.mark.brokers)
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (_kind(item) not in WHOLE_FLEETS, -tests[item.path]))
+    items.sort(key=lambda item: (_place(item), -tests[item.path]))
 
 
 def _kind(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).parts[0]
+    return _path(item).parts[0]
+
+
+def _place(item: pytest.Item) -> int:
+    path = str(_path(item))
+    return LONGEST.index(path) if path in LONGEST else len(LONGEST)
+
+
+def _path(item: pytest.Item) -> Path:
+    return item.path.relative_to(Path(__file__).parent)

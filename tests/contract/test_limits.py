@@ -85,7 +85,9 @@ def test_those_that_came_first_start_first(queue, key):
         send("limited", key, number, queue=queue)
         send("echo", number, queue=queue).get(timeout=20)  # so that it has been taken
     wait_for(lambda: len(noted(key)) == 10, "all tasks to run", 60)
-    assert [int(what) for _, what in noted(key)] == list(range(10))
+    started = [int(what) for _, what in noted(key)]
+    assert sorted(started) == list(range(10))
+    assert all(abs(place - number) <= 1 for place, number in enumerate(started)), "two may note it at the same time"
 
 
 def test_other_work_goes_on_while_many_wait(queue, key):

@@ -27,10 +27,14 @@ NOBODY_LISTENS = {"YARD_BROKER_CRITICAL_URL": "redis://:hidden@127.0.0.1:9/1"}
 ENTRY = "remove the files of old jobs"
 
 
-@pytest.fixture(autouse=True)
-def _empty(brokers):
-    """Nothing lies in the two queues, and nothing is paused, before and after."""
+@pytest.fixture(scope="module")
+def _migrated(brokers):
     yard("migrate")
+
+
+@pytest.fixture(autouse=True)
+def _empty(_migrated):
+    """Nothing lies in the two queues, and nothing is paused, before and after."""
     clean()
     yield
     clean()

@@ -139,8 +139,8 @@ def test_a_deadline_that_is_none_is_refused(deal, seconds):
 
 
 def test_a_default_deadline_waits_for_members_that_wait_for_their_time(deal, monkeypatch):
-    monkeypatch.setitem(app.__dict__, "chord_deadline", 1.0)
-    assert result_of(chord([deal.add(1, 1), deal.add(1, 1).set(countdown=3)], deal.total()).apply_async()) == 4
+    monkeypatch.setitem(app.__dict__, "chord_deadline", 5.0)
+    assert result_of(chord([deal.add(1, 1), deal.add(1, 1).set(countdown=6)], deal.total()).apply_async()) == 4
 
 
 def test_open_chords_are_listed(deal, target):
