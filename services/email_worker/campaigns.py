@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from services.email_worker.claims import Execution
+from services.email_worker.claims import Execution, Settled
 from services.email_worker.errors import (
     ClaimsUnavailable,
     InvalidAddress,
@@ -15,7 +15,7 @@ from services.email_worker.errors import (
 )
 from services.email_worker.sending import Mailer
 from services.email_worker.validation import normalise
-from shared.reports import Chunk, MailOutcome, Recipient, RecipientOutcome
+from shared.reports import Chunk, Mail, Recipient, RecipientOutcome
 
 PROGRESS_EVERY = 10
 """Recipients between two reports of progress."""
@@ -70,13 +70,21 @@ class ChunkDelivery:
 
     def run(self, progress: Progress) -> None:
         """Give every recipient one turn; stop early where relay or claim store as a whole is out of reach."""
+        try:
+            settled = self._mailer.settled(map(self._key, self._untried), self._execution)
+            self._send_all(settled, progress)
+        except TemporaryFailure as error:
+            self.failure = error
+        finally:
+            self._mailer.confirm()
+
+    def _send_all(self, settled: Mapping[str, Settled], progress: Progress) -> None:
         total = len(self._outcomes) + len(self._untried)
         for turn in range(len(self._untried)):
             if turn % PROGRESS_EVERY == 0:
                 progress(len(self._outcomes), total)
-            recipient = self._untried[0]
             try:
-                outcome = self._send(recipient)
+                outcome = self._send(self._untried[0], settled)
             except TemporaryFailure as error:
                 self.failure = error
                 self._refused.append(self._untried.pop(0))
@@ -92,23 +100,23 @@ class ChunkDelivery:
         failed = [_not_sent(recipient, "failed", str(self.failure)) for recipient in rest["recipients"]]
         return {**rest, "recipients": [], "outcomes": [*self._outcomes, *failed]}
 
-    def _send(self, recipient: Recipient) -> RecipientOutcome:
-        key = f"campaign:{self._chunk['campaign_id']}:{recipient['recipient_id']}"
+    def _send(self, recipient: Recipient, settled: Mapping[str, Settled]) -> RecipientOutcome:
+        key = self._key(recipient)
+        mail: Mail = {
+            "to": recipient["address"],
+            "template": self._chunk["template"],
+            "variables": recipient["variables"],
+        }
         try:
-            outcome: MailOutcome = self._mailer.send_at_most_once(
-                {
-                    "to": recipient["address"],
-                    "template": self._chunk["template"],
-                    "variables": recipient["variables"],
-                },
-                key,
-                self._execution,
-            )
+            outcome = self._mailer.send_at_most_once(mail, key, self._execution, settled=settled.get(key), more=True)
         except InvalidAddress as error:
             return _not_sent(recipient, "invalid", str(error))
         except MailRejected as error:
             return _not_sent(recipient, "failed", str(error))
         return {**outcome, "recipient_id": recipient["recipient_id"]}
+
+    def _key(self, recipient: Recipient) -> str:
+        return f"campaign:{self._chunk['campaign_id']}:{recipient['recipient_id']}"
 
 
 def _not_sent(recipient: Recipient, status: Literal["invalid", "failed"], reason: str) -> RecipientOutcome:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from email.message import EmailMessage
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
 
@@ -16,7 +15,8 @@ from services.email_worker.errors import (
     TemporaryFailure,
     UnknownOutcome,
 )
-from services.email_worker.message import compose, message_id, sender_address
+from services.email_worker.letter import Letter
+from services.email_worker.message import Skeleton, message_id, sender_address
 from services.email_worker.rendering import Templates
 from services.email_worker.validation import normalise
 from shared.reports import Mail, MailOutcome
@@ -33,7 +33,8 @@ class Mailer:
     """
 
     def __init__(self, settings: FleetSettings) -> None:
-        self._sender = sender_address(settings.mail_sender)
+        sender = sender_address(settings.mail_sender)
+        self._skeletons = {bulk: Skeleton(sender, bulk=bulk) for bulk in (False, True)}
         self._domain = settings.mail_domain
         self._check_deliverability = settings.mail_check_deliverability
         self._templates = Templates(settings.mail_templates)
@@ -57,13 +58,15 @@ class Mailer:
             UnknownOutcome: The relay may have it; try again all the same.
         """
         to = normalise(mail["to"], check_deliverability=self._check_deliverability)
-        message = self._compose(to, mail["template"], mail["variables"], key, bulk=False)
+        letter = self._compose(to, mail, key, bulk=False)
         settled = self._claims.find(key)
         if settled is None or settled.status != "sent":
-            settled = self._deliver_urgent(message, key)
-        return _outcome(message, settled)
+            settled = self._deliver_urgent(letter, key)
+        return self._outcome(to, key, settled)
 
-    def send_at_most_once(self, mail: Mail, key: str, execution: Execution) -> MailOutcome:
+    def send_at_most_once(
+        self, mail: Mail, key: str, execution: Execution, *, settled: Settled | None = None, more: bool = False
+    ) -> MailOutcome:
         """Send a mail that must not arrive twice, such as a newsletter.
 
         Where a crash or a broken connection leaves it open whether the relay has the mail, the outcome is
@@ -73,54 +76,71 @@ class Mailer:
             mail: Its own ``key`` is not looked at.
             key: Identity of the mail; the same for every attempt.
             execution: Who claims the mail.
+            settled: What :meth:`settled` says of it; asked before the relay is, it spares that.
+            more: Do not wait until the outcome is stored; who says so calls :meth:`confirm` after the last mail.
 
         Raises:
             MailRejected: The mail can never be sent; the relay does not have it.
             TemporaryFailure: The relay does not have it; try again.
         """
         to = normalise(mail["to"])
-        message = self._compose(to, mail["template"], mail["variables"], key, bulk=True)
-        settled = self._claims.find(key, execution) or self._deliver_once(message, key, execution)
-        return _outcome(message, settled)
+        if settled is None:
+            settled = self._deliver_once(self._compose(to, mail, key, bulk=True), key, execution, more=more)
+        return self._outcome(to, key, settled)
+
+    def settled(self, keys: Iterable[str], execution: Execution) -> dict[str, Settled]:
+        """Return what became of those of some mails that are not to be sent any more, all in one question.
+
+        Args:
+            keys: Identities of the mails.
+            execution: Who would claim them.
+
+        Raises:
+            ClaimsUnavailable: The claim store did not answer.
+        """
+        return self._claims.find_all(list(keys), execution)
+
+    def confirm(self) -> None:
+        """Wait until the outcomes of all mails of this thread are stored."""
+        self._claims.confirm()
 
     def close(self) -> None:
         """Close the connections of this thread to the relay and of this process to the claim store."""
         self._relay.close()
         self._claims.close()
 
-    def _deliver_urgent(self, message: EmailMessage, key: str) -> Settled:
+    def _deliver_urgent(self, letter: Letter, key: str) -> Settled:
         execution = Execution()
         permission = _Permission(partial(self._claims.claim_urgent, key, execution))
         try:
-            self._relay.deliver(message, permission)
+            self._relay.deliver(letter, permission)
         except MailError:
             self._claims.release(key, execution)
             raise
         return permission.refused or self._settled(key, SENT)
 
-    def _deliver_once(self, message: EmailMessage, key: str, execution: Execution) -> Settled:
+    def _deliver_once(self, letter: Letter, key: str, execution: Execution, *, more: bool) -> Settled:
         permission = _Permission(partial(self._claims.claim, key, execution))
         try:
-            self._relay.deliver(message, permission)
+            self._relay.deliver(letter, permission)
         except (PermanentFailure, TemporaryFailure):
             self._claims.release(key, execution)
             raise
         except UnknownOutcome as error:
-            return self._settled(key, Settled("unknown", str(error)))
-        return permission.refused or self._settled(key, SENT)
+            return self._settled(key, Settled("unknown", str(error)), more=more)
+        return permission.refused or self._settled(key, SENT, more=more)
 
-    def _settled(self, key: str, settled: Settled) -> Settled:
-        self._claims.settle(key, settled)
+    def _settled(self, key: str, settled: Settled, *, more: bool = False) -> Settled:
+        self._claims.settle(key, settled, more=more)
         return settled
 
-    def _compose(self, to: str, template: str, variables: dict[str, Any], key: str, *, bulk: bool) -> EmailMessage:
-        return compose(
-            self._templates.render(template, variables),
-            sender=self._sender,
-            recipient=to,
-            message_id=message_id(key, self._domain),
-            bulk=bulk,
-        )
+    def _compose(self, to: str, mail: Mail, key: str, *, bulk: bool) -> Letter:
+        rendered = self._templates.render(mail["template"], mail["variables"])
+        return self._skeletons[bulk].fill(rendered, to, message_id(key, self._domain))
+
+    def _outcome(self, to: str, key: str, settled: Settled) -> MailOutcome:
+        identity = message_id(key, self._domain)
+        return {"to": to, "status": settled.status, "reason": settled.reason, "message_id": identity}
 
 
 class _Permission:
@@ -154,12 +174,3 @@ def checked(mail: Any) -> Mail:
     if key is not None and not (isinstance(key, str) and key.isprintable()):
         raise MailRejected("A mail wants 'key' to be printable text or nothing.")
     return cast("Mail", mail)
-
-
-def _outcome(message: EmailMessage, settled: Settled) -> MailOutcome:
-    return {
-        "to": message["To"].addresses[0].addr_spec,
-        "status": settled.status,
-        "reason": settled.reason,
-        "message_id": str(message["Message-ID"]),
-    }
