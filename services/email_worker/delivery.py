@@ -11,7 +11,7 @@ from collections.abc import Callable
 from services.email_worker.connection import connect, refuse_unusable
 from services.email_worker.errors import MailRejected, RelayUnavailable, TemporaryFailure
 from services.email_worker.letter import Letter
-from services.email_worker.transaction import NO_ANSWER, introduce, reset, transmit
+from services.email_worker.transaction import NO_ANSWER, introduce, reset, takes_at_once, transmit
 from shared.settings import FleetSettings
 from shared.tallies import SMTP_ANSWERS
 
@@ -25,6 +25,8 @@ MaySend = Callable[[], bool]
 
 class _Kept(threading.local):
     smtp: smtplib.SMTP | None = None
+    said: Letter | None = None
+    """The letter whose envelope went out already over that connection."""
     pid = 0
     used_at = 0.0
 
@@ -41,7 +43,7 @@ class Relay:
         self._settings = settings
         self._kept = _Kept()
 
-    def deliver(self, letter: Letter, may_send: MaySend = lambda: True) -> bool:
+    def deliver(self, letter: Letter, may_send: MaySend = lambda: True, then: Letter | None = None) -> bool:
         """Hand over one message; when this returns true the relay has taken it.
 
         A kept connection that turns out to be dead before the message was sent is replaced at once.
@@ -50,6 +52,8 @@ class Relay:
             letter: The message.
             may_send: Is asked when the relay has taken the envelope and waits for the content, which is the last
                 moment at which nothing is out; it may have waited for long until then.  What it raises comes out.
+            then: The letter that this thread delivers next, if it is known: where the relay takes that, its envelope
+                goes out with this content, and a mail takes one round trip.
 
         Returns:
             False when it may not be sent; the relay does not have it.
@@ -59,13 +63,16 @@ class Relay:
             TemporaryFailure: The relay refused it for now (4xx), or was out of reach.
             UnknownOutcome: The message was sent, and no answer came.
         """
+        said = self._kept.said
         kept = self._take()
-        if kept is not None:
+        if kept is not None and said is not None and said is not letter:
+            kept.close()  # it waits for a letter that does not come
+        elif kept is not None:
             try:
-                return self._transact(kept, letter, may_send)
+                return self._transact(kept, letter, may_send, then, said=said is not None)
             except RelayUnavailable:
                 pass
-        return self._transact(self._connect(), letter, may_send)
+        return self._transact(self._connect(), letter, may_send, then)
 
     def close(self) -> None:
         """Close the connection of this thread, if it has one."""
@@ -90,23 +97,26 @@ class Relay:
             return None
         return smtp
 
-    def _transact(self, smtp: smtplib.SMTP, letter: Letter, may_send: MaySend) -> bool:
-        reusable = False
+    def _transact(
+        self, smtp: smtplib.SMTP, letter: Letter, may_send: MaySend, then: Letter | None, *, said: bool = False
+    ) -> bool:
+        reusable, following = False, None
         try:
-            waits = introduce(smtp, letter)
+            waits = introduce(smtp, letter, said=said)
             may = _ask(may_send, smtp, waits=waits)
             if may:
-                transmit(smtp, letter, waits=waits)
+                following = then if then is not None and takes_at_once(smtp, then) else None
+                transmit(smtp, letter, waits=waits, then=following)
             reusable = may or reset(smtp)
         except RelayUnavailable:
             raise
         except (MailRejected, TemporaryFailure):
-            reusable = reset(smtp)
+            reusable = following is not None or reset(smtp)
             raise
         finally:
             # Also when a time limit strikes in the middle: a connection in an unknown state is not kept.
             if reusable:
-                self._kept.smtp, self._kept.pid = smtp, os.getpid()
+                self._kept.smtp, self._kept.pid, self._kept.said = smtp, os.getpid(), following
                 self._kept.used_at = time.monotonic()
             else:
                 smtp.close()

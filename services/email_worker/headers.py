@@ -67,7 +67,7 @@ def subject(text: str) -> bytes:
         # Whoever reads it decodes an encoded word, so what is hidden in one is looked at too.
         header = POLICY.header_factory("Subject", text)
         refuse_control_characters("Subject", str(header))
-        return POLICY.fold("Subject", header).encode()
+        return _folded("Subject", text)
     if text.isascii():
         return field("Subject", text)
     return b"Subject: " + b"\r\n ".join(map(_encoded_word, _pieces(text))) + b"\r\n"
@@ -91,9 +91,10 @@ def _is_plain(name: str, value: str) -> bool:
     return fits and "=?" not in value and _PLAIN.fullmatch(value) is not None
 
 
-def _folded(name: str, value: Any, *, utf8: bool) -> bytes:
+def _folded(name: str, value: Any, *, utf8: bool = False) -> bytes:
     policy = POLICY.clone(utf8=utf8)
-    return policy.fold(name, policy.header_factory(name, value)).encode()
+    folded: str = policy.fold(name, policy.header_factory(name, value))
+    return folded.encode()
 
 
 def _pieces(text: str) -> Iterator[bytes]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import sha256
 from secrets import token_hex
+from time import time
 
 from services.email_worker import headers
 from services.email_worker.bodies import text_part
@@ -71,7 +73,7 @@ class Skeleton:
                 self._from,
                 headers.to(recipient),
                 headers.subject(mail.subject),
-                b"Date: %b\r\n" % format_datetime(datetime.now(UTC)).encode(),
+                _date(int(time())),
                 headers.field("Message-ID", message_id),
                 self._marks,
                 b"MIME-Version: 1.0\r\n",
@@ -79,6 +81,11 @@ class Skeleton:
             )
         )
         return Letter(self._sender, recipient, message_id, content)
+
+
+@lru_cache(maxsize=1)
+def _date(timestamp: int) -> bytes:
+    return b"Date: %b\r\n" % format_datetime(datetime.fromtimestamp(timestamp, UTC)).encode()
 
 
 def _body(mail: Rendered) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -23,6 +24,15 @@ from shared.reports import Mail, MailOutcome
 from shared.settings import FleetSettings
 
 SENT = Settled("sent")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One of many mails, written and ready to be sent."""
+
+    key: str
+    """Its identity; the same for every attempt."""
+    letter: Letter
 
 
 class Mailer:
@@ -62,11 +72,9 @@ class Mailer:
         settled = self._claims.find(key)
         if settled is None or settled.status != "sent":
             settled = self._deliver_urgent(letter, key)
-        return self._outcome(to, key, settled)
+        return self.outcome(to, key, settled)
 
-    def send_at_most_once(
-        self, mail: Mail, key: str, execution: Execution, *, settled: Settled | None = None, more: bool = False
-    ) -> MailOutcome:
+    def send_at_most_once(self, mail: Mail, key: str, execution: Execution) -> MailOutcome:
         """Send a mail that must not arrive twice, such as a newsletter.
 
         Where a crash or a broken connection leaves it open whether the relay has the mail, the outcome is
@@ -76,17 +84,43 @@ class Mailer:
             mail: Its own ``key`` is not looked at.
             key: Identity of the mail; the same for every attempt.
             execution: Who claims the mail.
-            settled: What :meth:`settled` says of it; asked before the relay is, it spares that.
-            more: Do not wait until the outcome is stored; who says so calls :meth:`confirm` after the last mail.
 
         Raises:
             MailRejected: The mail can never be sent; the relay does not have it.
             TemporaryFailure: The relay does not have it; try again.
         """
-        to = normalise(mail["to"])
-        if settled is None:
-            settled = self._deliver_once(self._compose(to, mail, key, bulk=True), key, execution, more=more)
-        return self._outcome(to, key, settled)
+        try:
+            return self.send_one_of_many(self.prepare(mail, key), execution)
+        finally:
+            self.confirm()
+
+    def prepare(self, mail: Mail, key: str) -> Prepared:
+        """Write one of many mails.
+
+        Raises:
+            MailRejected: It can never be sent.
+        """
+        return Prepared(key, self._compose(normalise(mail["to"]), mail, key, bulk=True))
+
+    def send_one_of_many(self, mail: Prepared, execution: Execution, following: Prepared | None = None) -> MailOutcome:
+        """Send a mail as :meth:`send_at_most_once` does; its outcome is sure to be stored after :meth:`confirm`.
+
+        Args:
+            mail: The mail.
+            execution: Who claims it.
+            following: The mail that this thread sends next.
+
+        Raises:
+            MailRejected: The mail can never be sent; the relay does not have it.
+            TemporaryFailure: The relay does not have it; try again.
+        """
+        settled = self._deliver_once(mail, execution, following)
+        return self.outcome(mail.letter.recipient, mail.key, settled)
+
+    def outcome(self, to: str, key: str, settled: Settled) -> MailOutcome:
+        """Describe what became of a mail."""
+        identity = message_id(key, self._domain)
+        return {"to": to, "status": settled.status, "reason": settled.reason, "message_id": identity}
 
     def settled(self, keys: Iterable[str], execution: Execution) -> dict[str, Settled]:
         """Return what became of those of some mails that are not to be sent any more, all in one question.
@@ -119,16 +153,16 @@ class Mailer:
             raise
         return permission.refused or self._settled(key, SENT)
 
-    def _deliver_once(self, letter: Letter, key: str, execution: Execution, *, more: bool) -> Settled:
-        permission = _Permission(partial(self._claims.claim, key, execution))
+    def _deliver_once(self, mail: Prepared, execution: Execution, following: Prepared | None) -> Settled:
+        permission = _Permission(partial(self._claims.claim, mail.key, execution))
         try:
-            self._relay.deliver(letter, permission)
+            self._relay.deliver(mail.letter, permission, then=following.letter if following else None)
         except (PermanentFailure, TemporaryFailure):
-            self._claims.release(key, execution)
+            self._claims.release(mail.key, execution)
             raise
         except UnknownOutcome as error:
-            return self._settled(key, Settled("unknown", str(error)), more=more)
-        return permission.refused or self._settled(key, SENT, more=more)
+            return self._settled(mail.key, Settled("unknown", str(error)), more=True)
+        return permission.refused or self._settled(mail.key, SENT, more=True)
 
     def _settled(self, key: str, settled: Settled, *, more: bool = False) -> Settled:
         self._claims.settle(key, settled, more=more)
@@ -137,10 +171,6 @@ class Mailer:
     def _compose(self, to: str, mail: Mail, key: str, *, bulk: bool) -> Letter:
         rendered = self._templates.render(mail["template"], mail["variables"])
         return self._skeletons[bulk].fill(rendered, to, message_id(key, self._domain))
-
-    def _outcome(self, to: str, key: str, settled: Settled) -> MailOutcome:
-        identity = message_id(key, self._domain)
-        return {"to": to, "status": settled.status, "reason": settled.reason, "message_id": identity}
 
 
 class _Permission:

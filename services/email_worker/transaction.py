@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,8 +21,18 @@ NO_ANSWER = "none"
 Answer = tuple[int, bytes]
 
 
-def introduce(smtp: smtplib.SMTP, letter: Letter) -> bool:
-    """Give the relay the envelope, in one go with ``DATA`` where it takes that (RFC 2920).
+def takes_at_once(smtp: smtplib.SMTP, letter: Letter) -> bool:
+    """Tell whether the relay takes the whole envelope of a letter in one go, ``DATA`` included (RFC 2920)."""
+    return smtp.has_extn("pipelining") and is_plain(letter.sender) and is_plain(letter.recipient)
+
+
+def introduce(smtp: smtplib.SMTP, letter: Letter, *, said: bool = False) -> bool:
+    """Give the relay the envelope.
+
+    Args:
+        smtp: The connection.
+        letter: The message.
+        said: Whether the envelope went out already, behind the content of the mail before.
 
     Returns:
         Whether the relay waits for the content already.
@@ -29,23 +40,26 @@ def introduce(smtp: smtplib.SMTP, letter: Letter) -> bool:
     Raises:
         MailError: It does not take the envelope; it does not have the mail.
     """
-    at_once = smtp.has_extn("pipelining") and is_plain(letter.sender) and is_plain(letter.recipient)
+    at_once = said or takes_at_once(smtp, letter)
     with _nothing_is_out():
         if at_once:
-            _introduce_at_once(smtp, letter)
+            if not said:
+                smtp.send(_envelope(smtp, letter))
+            _read_answers(smtp)
         else:
             _expect(2, smtp.mail(letter.sender, _options(smtp, letter)))
             _expect(2, smtp.rcpt(letter.recipient))
     return at_once
 
 
-def transmit(smtp: smtplib.SMTP, letter: Letter, *, waits: bool) -> None:
+def transmit(smtp: smtplib.SMTP, letter: Letter, *, waits: bool, then: Letter | None = None) -> None:
     """Give the relay the content; when this returns it has taken the mail.
 
     Args:
         smtp: The connection, after :func:`introduce`.
         letter: The message.
         waits: Whether the relay waits for the content.
+        then: The letter whose envelope goes out behind it; the relay takes that at once.
 
     Raises:
         MailRejected, TemporaryFailure: It does not have the mail.
@@ -54,10 +68,8 @@ def transmit(smtp: smtplib.SMTP, letter: Letter, *, waits: bool) -> None:
     with _nothing_is_out():
         if not waits:
             _expect(3, smtp.docmd("DATA"))
-        # When this raises, the mark at the end has not left this machine, and without it the relay must not
-        # deliver (RFC 5321, section 4.1.1.4).
-        smtp.send(letter.data)
     try:
+        _send(smtp, letter.data, b"" if then is None else _envelope(smtp, then))
         answer = smtp.getreply()
     except (smtplib.SMTPException, OSError) as error:
         SMTP_ANSWERS.count(NO_ANSWER)
@@ -77,9 +89,36 @@ def reset(smtp: smtplib.SMTP) -> bool:
         return False
 
 
-def _introduce_at_once(smtp: smtplib.SMTP, letter: Letter) -> None:
+def _send(smtp: smtplib.SMTP, content: bytes, envelope: bytes) -> None:
+    """Send a content, and what follows it in the same packet.
+
+    When this fails before the mark at the end of the content has left this machine, the relay must not deliver it
+    (RFC 5321, section 4.1.1.4): that is a broken connection, and nothing is out.
+    """
+    connection = smtp.sock
+    if connection is None or isinstance(connection, ssl.SSLSocket):
+        # Of an encrypted write that fails nobody knows how much is out.
+        with _nothing_is_out():
+            smtp.send(content)
+        smtp.send(envelope)
+        return
+    rest, sent = memoryview(content + envelope), 0
+    try:
+        while sent < len(rest):
+            sent += connection.send(rest[sent:])
+    except OSError:
+        if sent >= len(content):
+            raise
+        with _nothing_is_out():
+            raise
+
+
+def _envelope(smtp: smtplib.SMTP, letter: Letter) -> bytes:
     options = "".join(f" {option}" for option in _options(smtp, letter))
-    smtp.send(f"MAIL FROM:<{letter.sender}>{options}\r\nRCPT TO:<{letter.recipient}>\r\nDATA\r\n".encode("ascii"))
+    return f"MAIL FROM:<{letter.sender}>{options}\r\nRCPT TO:<{letter.recipient}>\r\nDATA\r\n".encode("ascii")
+
+
+def _read_answers(smtp: smtplib.SMTP) -> None:
     refusal: Answer | None = None
     for first_digit in (2, 2, 3):
         answer = _next_answer(smtp, refusal)

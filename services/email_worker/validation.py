@@ -42,13 +42,15 @@ def normalise(address: str, *, check_deliverability: bool = False) -> str:
     return _normalised(address, check_deliverability=check_deliverability)
 
 
-def _normalised_at_once(address: str) -> str | None:
+def _normalised_at_once(address: object) -> str | None:
     """Return what :func:`_normalised` would of an address with nothing special in it, else ``None``.
 
     Most recipients of a campaign are at a few domains, and only those need to be looked at closely.
     """
-    local_part = isinstance(address, str) and len(address) <= LONGEST_PLAIN and _PLAIN_LOCAL_PART.match(address)
-    if not local_part:
+    if not isinstance(address, str) or len(address) > LONGEST_PLAIN:
+        return None
+    local_part = _PLAIN_LOCAL_PART.match(address)
+    if local_part is None:
         return None
     domain = _normalised_domain(address[local_part.end() :])
     plain = f"{local_part[0]}{domain}"

@@ -37,6 +37,12 @@ def mail(recipient: str = "ada@example.org", text: str = "Hello\n", key: str = "
     return SKELETON.fill(Rendered("Hello", text, None), recipient, message_id(key, "example.org"))
 
 
+@pytest.fixture(params=[False, True], ids=["step by step", "pipelining"])
+def relay_server(request):
+    with RelayServer(pipelining=request.param) as server:
+        yield server
+
+
 @pytest.fixture
 def make_relay():
     made = []
