@@ -106,9 +106,7 @@ def fail_mail(self: Any, task_id: str, mail_id: str) -> None:  # noqa: ARG001
 @app.task(name=TaskName.CORE_ADVANCE_CAMPAIGN, ignore_result=True, **durable)
 def advance_campaign(self: Any, campaign_id: str) -> None:  # noqa: ARG001
     """Release the next chunks of a campaign, as far as its window allows."""
-    settings = load_settings()
-    publish = partial(workflows.chunk_to_publish, ask_dns=settings.mail_check_deliverability)
-    releasing.release_chunks(bootstrap.ledger(), campaign_id, settings.campaign_window, publish=publish)
+    _advance(campaign_id)
 
 
 @app.task(name=TaskName.CORE_ADVANCE_STALLED, ignore_result=True, **durable)
@@ -171,5 +169,13 @@ def reason_of(task_id: str) -> str:
 
 
 def _advance_while_running(state: State, campaign_id: str) -> None:
+    # Here and not in a task of its own, which would cost more than the release.  A campaign that stands still because
+    # this process dies just now is found by advance_stalled, or by the task's next execution.
     if state is State.RUNNING:
-        recipes.advance_campaign(campaign_id).apply_async()
+        _advance(campaign_id)
+
+
+def _advance(campaign_id: str) -> None:
+    settings = load_settings()
+    publish = partial(workflows.chunk_to_publish, ask_dns=settings.mail_check_deliverability)
+    releasing.release_chunks(bootstrap.ledger(), campaign_id, settings.campaign_window, publish=publish)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, cast
 
-from services.email_worker.claims import Execution
+from services.email_worker.claims import Execution, Settled
 from services.email_worker.errors import (
     ClaimsUnavailable,
     InvalidAddress,
@@ -13,9 +13,9 @@ from services.email_worker.errors import (
     RelayUnavailable,
     TemporaryFailure,
 )
-from services.email_worker.sending import Mailer
+from services.email_worker.sending import Mailer, Prepared
 from services.email_worker.validation import normalise
-from shared.reports import Chunk, MailOutcome, Recipient, RecipientOutcome
+from shared.reports import Chunk, Mail, Recipient, RecipientOutcome
 
 PROGRESS_EVERY = 10
 """Recipients between two reports of progress."""
@@ -36,6 +36,10 @@ def validate_chunk(chunk: Chunk, *, check_deliverability: bool) -> Chunk:
         else:
             valid.append({**recipient, "address": address})
     return {**chunk, "recipients": valid, "outcomes": outcomes}
+
+
+_Next = Prepared | RecipientOutcome | None
+"""What is to be done for a recipient: a mail to send, or nothing any more."""
 
 
 class ChunkDelivery:
@@ -70,13 +74,24 @@ class ChunkDelivery:
 
     def run(self, progress: Progress) -> None:
         """Give every recipient one turn; stop early where relay or claim store as a whole is out of reach."""
+        try:
+            settled = self._mailer.settled(map(self._key, self._untried), self._execution)
+            self._send_all(settled, progress)
+        except TemporaryFailure as error:
+            self.failure = error
+        finally:
+            self._mailer.confirm()
+
+    def _send_all(self, settled: Mapping[str, Settled], progress: Progress) -> None:
         total = len(self._outcomes) + len(self._untried)
+        # Each mail is written before the one ahead of it is sent, so that its envelope can go out with that.
+        following = self._prepare(settled, at=0)
         for turn in range(len(self._untried)):
             if turn % PROGRESS_EVERY == 0:
                 progress(len(self._outcomes), total)
-            recipient = self._untried[0]
+            current, following = following, self._prepare(settled, at=1)
             try:
-                outcome = self._send(recipient)
+                outcome = self._send(self._untried[0], current, following)
             except TemporaryFailure as error:
                 self.failure = error
                 self._refused.append(self._untried.pop(0))
@@ -92,23 +107,38 @@ class ChunkDelivery:
         failed = [_not_sent(recipient, "failed", str(self.failure)) for recipient in rest["recipients"]]
         return {**rest, "recipients": [], "outcomes": [*self._outcomes, *failed]}
 
-    def _send(self, recipient: Recipient) -> RecipientOutcome:
-        key = f"campaign:{self._chunk['campaign_id']}:{recipient['recipient_id']}"
+    def _prepare(self, settled: Mapping[str, Settled], at: int) -> _Next:
+        """Write the mail to an untried recipient, or say why there is none to send."""
+        if at >= len(self._untried):
+            return None
+        recipient = self._untried[at]
+        key, address = self._key(recipient), recipient["address"]
+        mail: Mail = {"to": address, "template": self._chunk["template"], "variables": recipient["variables"]}
         try:
-            outcome: MailOutcome = self._mailer.send_at_most_once(
-                {
-                    "to": recipient["address"],
-                    "template": self._chunk["template"],
-                    "variables": recipient["variables"],
-                },
-                key,
-                self._execution,
-            )
-        except InvalidAddress as error:
-            return _not_sent(recipient, "invalid", str(error))
+            if key in settled:
+                outcome = self._mailer.outcome(normalise(address), key, settled[key])
+                return {**outcome, "recipient_id": recipient["recipient_id"]}
+            return self._mailer.prepare(mail, key)
         except MailRejected as error:
-            return _not_sent(recipient, "failed", str(error))
+            return _refused(recipient, error)
+
+    def _send(self, recipient: Recipient, current: _Next, following: _Next) -> RecipientOutcome:
+        if not isinstance(current, Prepared):
+            return cast("RecipientOutcome", current)
+        try:
+            outcome = self._mailer.send_one_of_many(
+                current, self._execution, following if isinstance(following, Prepared) else None
+            )
+        except MailRejected as error:
+            return _refused(recipient, error)
         return {**outcome, "recipient_id": recipient["recipient_id"]}
+
+    def _key(self, recipient: Recipient) -> str:
+        return f"campaign:{self._chunk['campaign_id']}:{recipient['recipient_id']}"
+
+
+def _refused(recipient: Recipient, error: MailRejected) -> RecipientOutcome:
+    return _not_sent(recipient, "invalid" if isinstance(error, InvalidAddress) else "failed", str(error))
 
 
 def _not_sent(recipient: Recipient, status: Literal["invalid", "failed"], reason: str) -> RecipientOutcome:

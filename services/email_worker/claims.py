@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from pydantic import SecretStr
-from redis import Redis
+from redis import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from services.email_worker.errors import BeingSent, ClaimsUnavailable
+from services.email_worker.redis_line import Command, RedisLine
 
 KEPT_FOR = timedelta(days=30)
 """A claim outlives every message that could send its mail again: none waits in a broker for weeks."""
@@ -112,15 +113,19 @@ class Claims:
         Raises:
             ClaimsUnavailable: Redis did not answer.
         """
-        try:
-            held = self._redis.get(_name(key))
-        except RedisError as error:
-            raise _unavailable(error) from error
-        if not isinstance(held, str):
-            return None
-        if held.startswith(_STARTED):
-            return None if execution is None or held in execution.owners else LEFT_OPEN
-        return _settled(held)
+        return self.find_all([key], execution).get(key)
+
+    def find_all(self, keys: Sequence[str], execution: Execution | None = None) -> dict[str, Settled]:
+        """Return what became of those of some mails that are settled, in one question; as :meth:`find`.
+
+        Raises:
+            ClaimsUnavailable: Redis did not answer.
+        """
+        if not keys:
+            return {}
+        held = self._ask("MGET", *map(_name, keys))
+        known = {key: _known(value, execution) for key, value in zip(keys, held, strict=True) if value is not None}
+        return {key: settled for key, settled in known.items() if settled is not None}
 
     def claim(self, key: str, execution: Execution) -> Settled | None:
         """Take the right to send a mail that must not arrive twice, in one atomic step and for good.
@@ -155,22 +160,28 @@ class Claims:
 
     def _take(self, key: str, execution: Execution, seconds: float) -> str | None:
         """Make a claim unless somebody else has one, which is returned then."""
-        try:
-            held = self._redis.eval(_CLAIM, 1, _name(key), str(int(seconds * 1000)), *execution.owners)
-        except RedisError as error:
-            raise _unavailable(error) from error
+        held = self._ask("EVAL", _CLAIM, 1, _name(key), str(int(seconds * 1000)), *execution.owners)
         return held if isinstance(held, str) else None
 
-    def settle(self, key: str, settled: Settled) -> None:
+    def settle(self, key: str, settled: Settled, *, more: bool = False) -> None:
         """Remember what became of a mail.
 
         The mail is out already, so a Redis that does not answer is logged and not raised: a redelivery
         will then find the mail ``unknown`` (bulk) or send it once more (critical).
+
+        Args:
+            key: Identity of the mail.
+            settled: What became of it.
+            more: Send it and do not wait for the answer, which comes with that to the next question; who says
+                so calls :meth:`confirm` in the end.
         """
-        try:
-            self._redis.set(_name(key), json.dumps(asdict(settled)), ex=KEPT_FOR)
-        except RedisError as error:
-            _log.warning("The outcome of mail %s was not stored: %s", key, error)
+        self._line.tell("SET", _name(key), json.dumps(asdict(settled)), "EX", int(KEPT_FOR.total_seconds()))
+        if not more:
+            self.confirm()
+
+    def confirm(self) -> None:
+        """Wait until all that this thread settled is stored."""
+        self._line.settle()
 
     def release(self, key: str, execution: Execution) -> None:
         """Give back a claim on a mail that the relay surely does not have.
@@ -179,29 +190,45 @@ class Claims:
         this one gave up.
         """
         try:
-            self._redis.eval(_RELEASE, 1, _name(key), execution.owners[0])
+            self._line.ask("EVAL", _RELEASE, 1, _name(key), execution.owners[0])
         except RedisError as error:
             _log.warning("The claim on mail %s was not released: %s", key, error)
 
     def close(self) -> None:
-        """Close the connections of this process."""
-        self._redis.close()
+        """Close the connection of this thread."""
+        self._line.close()
+
+    def _ask(self, *command: Any) -> Any:
+        try:
+            return self._line.ask(*command)
+        except RedisError as error:
+            raise _unavailable(error) from error
 
     @cached_property
-    def _redis(self) -> Redis:
-        # One retry covers a pooled connection that Redis has closed; a claim made twice by the same execution
-        # is the same claim.
-        return Redis.from_url(
+    def _line(self) -> RedisLine:
+        pool = ConnectionPool.from_url(
             self._url.get_secret_value(),
             decode_responses=True,
             socket_connect_timeout=ANSWER_WITHIN_SECONDS,
             socket_timeout=ANSWER_WITHIN_SECONDS,
-            retry=Retry(NoBackoff(), 1),
+            # The line tries again itself; a claim made twice by the same execution is the same claim.
+            retry=Retry(NoBackoff(), 0),
         )
+        return RedisLine(pool, _not_stored)
+
+
+def _not_stored(command: Command, error: Exception) -> None:
+    _log.warning("The outcome of mail %s was not stored: %s", command[1], error)
 
 
 def _name(key: str) -> str:
     return f"claim:mail:{key}"
+
+
+def _known(held: str, execution: Execution | None) -> Settled | None:
+    if held.startswith(_STARTED):
+        return None if execution is None or held in execution.owners else LEFT_OPEN
+    return _settled(held)
 
 
 def _settled(held: str) -> Settled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from ipaddress import ip_address
 
@@ -52,6 +53,9 @@ def connect(settings: FleetSettings) -> smtplib.SMTP:
     except (smtplib.SMTPException, OSError) as error:
         raise RelayUnavailable(f"{_relay(settings)} does not answer: {described(error)}") from error
     try:
+        # What is written must not wait until the relay has confirmed what was written before (RFC 2920, section 3.1).
+        if smtp.sock is not None:
+            smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         smtp.ehlo_or_helo_if_needed()
         if settings.smtp_security == "starttls":
             smtp.starttls(context=_tls(settings))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import UTC, datetime
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import sha256
+from secrets import token_hex
+from time import time
 
+from services.email_worker import headers
+from services.email_worker.bodies import text_part
 from services.email_worker.errors import InvalidAddress, UnsafeHeader
+from services.email_worker.letter import Letter
 from services.email_worker.rendering import Rendered
 from services.email_worker.validation import normalise
 from shared.errors import InvalidSettings
-
-POLICY = SMTP.clone(cte_type="7bit")
-"""CRLF line ends, and bodies that pass any relay, 8BITMIME or not."""
 
 
 def message_id(key: str, domain: str) -> str:
@@ -30,9 +31,9 @@ def sender_address(setting: str) -> Address:
         InvalidSettings: It is not exactly one address, or holds control characters.
     """
     try:
-        _refuse_control_characters("From", setting)
-        header = POLICY.header_factory("From", setting)
-        _refuse_control_characters("From", str(header))
+        headers.refuse_control_characters("From", setting)
+        header = headers.POLICY.header_factory("From", setting)
+        headers.refuse_control_characters("From", str(header))
         (address,) = header.addresses
         username, _, domain = normalise(address.addr_spec).rpartition("@")
     except (InvalidAddress, UnsafeHeader, ValueError, IndexError) as error:
@@ -42,44 +43,62 @@ def sender_address(setting: str) -> Address:
     return Address(address.display_name, username, domain)
 
 
-def compose(mail: Rendered, *, sender: Address, recipient: str, message_id: str, bulk: bool) -> EmailMessage:
-    """Build the message for one recipient.
+class Skeleton:
+    """What all messages of one kind have in common, written once; each recipient's own is filled in.
 
     Args:
-        mail: The rendered template.
         sender: From :func:`sender_address`.
-        recipient: A normalised address.
-        message_id: From :func:`message_id`.
-        bulk: Mark the message as one of many, so that no out-of-office reply comes back (RFC 3834 and
+        bulk: Mark the messages as some of many, so that no out-of-office reply comes back (RFC 3834 and
             the older ``Precedence``).
-
-    Raises:
-        UnsafeHeader: Subject or address holds control characters, plain or hidden in an encoded word.
     """
-    _refuse_control_characters("Subject", mail.subject)
-    _refuse_control_characters("To", recipient)
-    if "=?" in recipient:
-        raise UnsafeHeader("To: an address may not hold an encoded word ('=?').")
-    username, _, domain = recipient.rpartition("@")
-    message = EmailMessage(policy=POLICY.clone(utf8=not recipient.isascii()))
-    message["From"] = sender
-    message["To"] = Address(username=username, domain=domain)
-    message["Subject"] = mail.subject
-    # Assigning has decoded any encoded word, and what was hidden in one would be written as it is.
-    _refuse_control_characters("Subject", str(message["Subject"]))
-    message["Date"] = datetime.now(UTC)
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
-    if bulk:
-        message["Precedence"] = "bulk"
-    message.set_content(mail.text)
-    if mail.html is not None:
-        message.add_alternative(mail.html, subtype="html")
-    return message
+
+    def __init__(self, sender: Address, *, bulk: bool) -> None:
+        self._sender = sender.addr_spec
+        self._from = headers.field("From", sender)
+        self._marks = b"Auto-Submitted: auto-generated\r\n" + (b"Precedence: bulk\r\n" if bulk else b"")
+
+    def fill(self, mail: Rendered, recipient: str, message_id: str) -> Letter:
+        """Write the message for one recipient.
+
+        Args:
+            mail: The rendered template.
+            recipient: A normalised address.
+            message_id: From :func:`message_id`.
+
+        Raises:
+            UnsafeHeader: Subject or address holds control characters, plain or hidden in an encoded word.
+        """
+        content = b"".join(
+            (
+                self._from,
+                headers.to(recipient),
+                headers.subject(mail.subject),
+                _date(int(time())),
+                headers.field("Message-ID", message_id),
+                self._marks,
+                b"MIME-Version: 1.0\r\n",
+                _body(mail),
+            )
+        )
+        return Letter(self._sender, recipient, message_id, content)
 
 
-def _refuse_control_characters(header: str, value: str) -> None:
-    """Refuse control characters (line breaks are some), lone surrogates and Unicode's line separators."""
-    for character in value:
-        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-            raise UnsafeHeader(f"{header}: the character U+{ord(character):04X} cannot stand in a header.")
+@lru_cache(maxsize=1)
+def _date(timestamp: int) -> bytes:
+    return b"Date: %b\r\n" % format_datetime(datetime.fromtimestamp(timestamp, UTC)).encode()
+
+
+def _body(mail: Rendered) -> bytes:
+    text = text_part(mail.text, "plain")
+    if mail.html is None:
+        return text
+    # Drawn when the parts are there already, so that nobody can have written it into one (RFC 2046, section 5.1.1).
+    boundary = f"=_{token_hex(16)}".encode()
+    return b'Content-Type: multipart/alternative; boundary="%b"\r\n\r\n--%b\r\n%b\r\n--%b\r\n%b\r\n--%b--\r\n' % (
+        boundary,
+        boundary,
+        text,
+        boundary,
+        text_part(mail.html, "html"),
+        boundary,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ SHIPPED = Path(__file__).parent / "templates"
 SUBJECT = "subject.txt"
 TEXT = "body.txt"
 HTML = "body.html"
+
+CHANGED_WITHIN_SECONDS = 1.0
+"""After this time at most a running worker uses a template as it was changed."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """A template's name is one folder's name, so it cannot lead out of the folder of templates."""
@@ -50,7 +54,10 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
+            auto_reload=False,  # see _look_for_changes
         )
+        self._has_html: dict[str, bool] = {}
+        self._look_at = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -65,13 +72,26 @@ class Templates:
             TemplateRejected: The template is unknown (the error lists those that there are), lacks a part,
                 or wants a variable that is not given (the error names both).
         """
-        folder = self._folder(name)
-        html = (folder / HTML).is_file()
+        self._look_for_changes()
+        html = self._has_html.get(name)
+        if html is None:
+            html = self._has_html[name] = (self._folder(name) / HTML).is_file()
         return Rendered(
             subject=" ".join(self._part(name, SUBJECT, variables).split()),
             text=self._part(name, TEXT, variables),
             html=self._part(name, HTML, variables) if html else None,
         )
+
+    def _look_for_changes(self) -> None:
+        """Forget what was read when a file has changed; all files are looked at now and then, not for every mail."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + CHANGED_WITHIN_SECONDS
+        self._has_html = {}
+        cache = self._environment.cache
+        if cache is not None and not all(template.is_up_to_date for template in list(cache.values())):
+            cache.clear()
 
     def _folder(self, name: str) -> Path:
         if _NAME.fullmatch(name):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from email.message import EmailMessage
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -16,13 +16,23 @@ from services.email_worker.errors import (
     TemporaryFailure,
     UnknownOutcome,
 )
-from services.email_worker.message import compose, message_id, sender_address
+from services.email_worker.letter import Letter
+from services.email_worker.message import Skeleton, message_id, sender_address
 from services.email_worker.rendering import Templates
 from services.email_worker.validation import normalise
 from shared.reports import Mail, MailOutcome
 from shared.settings import FleetSettings
 
 SENT = Settled("sent")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One of many mails, written and ready to be sent."""
+
+    key: str
+    """Its identity; the same for every attempt."""
+    letter: Letter
 
 
 class Mailer:
@@ -33,7 +43,8 @@ class Mailer:
     """
 
     def __init__(self, settings: FleetSettings) -> None:
-        self._sender = sender_address(settings.mail_sender)
+        sender = sender_address(settings.mail_sender)
+        self._skeletons = {bulk: Skeleton(sender, bulk=bulk) for bulk in (False, True)}
         self._domain = settings.mail_domain
         self._check_deliverability = settings.mail_check_deliverability
         self._templates = Templates(settings.mail_templates)
@@ -57,11 +68,11 @@ class Mailer:
             UnknownOutcome: The relay may have it; try again all the same.
         """
         to = normalise(mail["to"], check_deliverability=self._check_deliverability)
-        message = self._compose(to, mail["template"], mail["variables"], key, bulk=False)
+        letter = self._compose(to, mail, key, bulk=False)
         settled = self._claims.find(key)
         if settled is None or settled.status != "sent":
-            settled = self._deliver_urgent(message, key)
-        return _outcome(message, settled)
+            settled = self._deliver_urgent(letter, key)
+        return self.outcome(to, key, settled)
 
     def send_at_most_once(self, mail: Mail, key: str, execution: Execution) -> MailOutcome:
         """Send a mail that must not arrive twice, such as a newsletter.
@@ -78,49 +89,88 @@ class Mailer:
             MailRejected: The mail can never be sent; the relay does not have it.
             TemporaryFailure: The relay does not have it; try again.
         """
-        to = normalise(mail["to"])
-        message = self._compose(to, mail["template"], mail["variables"], key, bulk=True)
-        settled = self._claims.find(key, execution) or self._deliver_once(message, key, execution)
-        return _outcome(message, settled)
+        try:
+            return self.send_one_of_many(self.prepare(mail, key), execution)
+        finally:
+            self.confirm()
+
+    def prepare(self, mail: Mail, key: str) -> Prepared:
+        """Write one of many mails.
+
+        Raises:
+            MailRejected: It can never be sent.
+        """
+        return Prepared(key, self._compose(normalise(mail["to"]), mail, key, bulk=True))
+
+    def send_one_of_many(self, mail: Prepared, execution: Execution, following: Prepared | None = None) -> MailOutcome:
+        """Send a mail as :meth:`send_at_most_once` does; its outcome is sure to be stored after :meth:`confirm`.
+
+        Args:
+            mail: The mail.
+            execution: Who claims it.
+            following: The mail that this thread sends next.
+
+        Raises:
+            MailRejected: The mail can never be sent; the relay does not have it.
+            TemporaryFailure: The relay does not have it; try again.
+        """
+        settled = self._deliver_once(mail, execution, following)
+        return self.outcome(mail.letter.recipient, mail.key, settled)
+
+    def outcome(self, to: str, key: str, settled: Settled) -> MailOutcome:
+        """Describe what became of a mail."""
+        identity = message_id(key, self._domain)
+        return {"to": to, "status": settled.status, "reason": settled.reason, "message_id": identity}
+
+    def settled(self, keys: Iterable[str], execution: Execution) -> dict[str, Settled]:
+        """Return what became of those of some mails that are not to be sent any more, all in one question.
+
+        Args:
+            keys: Identities of the mails.
+            execution: Who would claim them.
+
+        Raises:
+            ClaimsUnavailable: The claim store did not answer.
+        """
+        return self._claims.find_all(list(keys), execution)
+
+    def confirm(self) -> None:
+        """Wait until the outcomes of all mails of this thread are stored."""
+        self._claims.confirm()
 
     def close(self) -> None:
         """Close the connections of this thread to the relay and of this process to the claim store."""
         self._relay.close()
         self._claims.close()
 
-    def _deliver_urgent(self, message: EmailMessage, key: str) -> Settled:
+    def _deliver_urgent(self, letter: Letter, key: str) -> Settled:
         execution = Execution()
         permission = _Permission(partial(self._claims.claim_urgent, key, execution))
         try:
-            self._relay.deliver(message, permission)
+            self._relay.deliver(letter, permission)
         except MailError:
             self._claims.release(key, execution)
             raise
         return permission.refused or self._settled(key, SENT)
 
-    def _deliver_once(self, message: EmailMessage, key: str, execution: Execution) -> Settled:
-        permission = _Permission(partial(self._claims.claim, key, execution))
+    def _deliver_once(self, mail: Prepared, execution: Execution, following: Prepared | None) -> Settled:
+        permission = _Permission(partial(self._claims.claim, mail.key, execution))
         try:
-            self._relay.deliver(message, permission)
+            self._relay.deliver(mail.letter, permission, then=following.letter if following else None)
         except (PermanentFailure, TemporaryFailure):
-            self._claims.release(key, execution)
+            self._claims.release(mail.key, execution)
             raise
         except UnknownOutcome as error:
-            return self._settled(key, Settled("unknown", str(error)))
-        return permission.refused or self._settled(key, SENT)
+            return self._settled(mail.key, Settled("unknown", str(error)), more=True)
+        return permission.refused or self._settled(mail.key, SENT, more=True)
 
-    def _settled(self, key: str, settled: Settled) -> Settled:
-        self._claims.settle(key, settled)
+    def _settled(self, key: str, settled: Settled, *, more: bool = False) -> Settled:
+        self._claims.settle(key, settled, more=more)
         return settled
 
-    def _compose(self, to: str, template: str, variables: dict[str, Any], key: str, *, bulk: bool) -> EmailMessage:
-        return compose(
-            self._templates.render(template, variables),
-            sender=self._sender,
-            recipient=to,
-            message_id=message_id(key, self._domain),
-            bulk=bulk,
-        )
+    def _compose(self, to: str, mail: Mail, key: str, *, bulk: bool) -> Letter:
+        rendered = self._templates.render(mail["template"], mail["variables"])
+        return self._skeletons[bulk].fill(rendered, to, message_id(key, self._domain))
 
 
 class _Permission:
@@ -154,12 +204,3 @@ def checked(mail: Any) -> Mail:
     if key is not None and not (isinstance(key, str) and key.isprintable()):
         raise MailRejected("A mail wants 'key' to be printable text or nothing.")
     return cast("Mail", mail)
-
-
-def _outcome(message: EmailMessage, settled: Settled) -> MailOutcome:
-    return {
-        "to": message["To"].addresses[0].addr_spec,
-        "status": settled.status,
-        "reason": settled.reason,
-        "message_id": str(message["Message-ID"]),
-    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cache, partial
+from functools import cache
 from random import SystemRandom
 from typing import Any
 
@@ -12,12 +11,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from services.email_worker import campaigns, sending
 from services.email_worker.app import app
 from services.email_worker.errors import MailRejected, TemporaryFailure, UnknownOutcome
+from services.email_worker.progress import ThrottledProgress
 from services.email_worker.retries import MAX_RETRIES, retry_delay
 from shared.names import TaskName
 from shared.reports import Chunk, Mail, MailOutcome
 from shared.settings import load_settings
 
-_log = logging.getLogger(__name__)
 _lot = SystemRandom()
 
 
@@ -62,9 +61,13 @@ def send_chunk(self: Any, chunk: Chunk, given_up: list[str] | None = None) -> Ch
     Outcomes that the chunk brings are kept.  ``given_up`` is set by retries alone: the executions that
     handed these recipients on.
     """
+
+    def tell(current: int, total: int) -> None:
+        self.update_state(state="PROGRESS", meta={"current": current, "total": total})
+
     delivery = campaigns.ChunkDelivery(mailer(), chunk, given_up or ())
     try:
-        delivery.run(partial(_report, self))
+        delivery.run(ThrottledProgress(tell))
     except SoftTimeLimitExceeded as error:
         # The claim of the recipient whose turn was cut short stays, for the relay may have that mail.
         raise _retry(self, [delivery.chunk, given_up], error) from error
@@ -79,12 +82,3 @@ def _retry(task: Any, args: list[Any], error: Exception) -> Exception:
     delay = retry_delay(task.request.retries, _lot.random())
     retry: Exception = task.retry(args=args, kwargs={}, exc=error, countdown=delay, throw=False)
     return retry
-
-
-def _report(task: Any, current: int, total: int) -> None:
-    try:
-        task.update_state(state="PROGRESS", meta={"current": current, "total": total})
-    except SoftTimeLimitExceeded:
-        raise
-    except Exception as error:  # noqa: BLE001  (progress is news: no result store may stop the mail)
-        _log.warning("Progress of %s was not stored: %s", task.request.id, error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import bindparam, exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -195,6 +195,13 @@ def _insert(session: Session, model: type[Any]) -> sqlite.Insert | postgresql.In
 
 
 def _is_open(session: Session, campaign_id: str) -> bool:
-    open_chunk = exists().where(CampaignChunk.campaign_id == campaign_id, CampaignChunk.state.in_(OPEN_CHUNKS))
-    undecided = exists().where(CampaignRecipient.campaign_id == campaign_id, CampaignRecipient.status == State.PENDING)
-    return bool(session.scalar(select(or_(open_chunk, undecided))))
+    return bool(session.scalar(_IS_OPEN, {"of": campaign_id}))
+
+
+_IS_OPEN = select(
+    or_(
+        exists().where(CampaignChunk.campaign_id == bindparam("of"), CampaignChunk.state.in_(OPEN_CHUNKS)),
+        exists().where(CampaignRecipient.campaign_id == bindparam("of"), CampaignRecipient.status == State.PENDING),
+    )
+)
+"""Whether a campaign has chunks that have not ended, or recipients that are undecided; asked for every chunk."""

@@ -128,8 +128,13 @@ def _chunks(session: Session, campaign_id: str, state: State, limit: int | None 
 
 def _as_messages(session: Session, campaign: Campaign, numbers: Sequence[int]) -> list[Chunk]:
     recipients: defaultdict[int | None, list[Recipient]] = defaultdict(list)
-    rows = session.scalars(
-        select(CampaignRecipient)
+    rows = session.execute(
+        select(
+            CampaignRecipient.id,
+            CampaignRecipient.address,
+            CampaignRecipient.variables,
+            CampaignRecipient.chunk_number,
+        )
         .where(
             CampaignRecipient.campaign_id == campaign.id,
             CampaignRecipient.chunk_number.in_(numbers),
@@ -137,10 +142,8 @@ def _as_messages(session: Session, campaign: Campaign, numbers: Sequence[int]) -
         )
         .order_by(CampaignRecipient.id)
     )
-    for row in rows:
-        recipients[row.chunk_number].append(
-            {"recipient_id": row.id, "address": row.address, "variables": row.variables}
-        )
+    for recipient_id, address, variables, number in rows:
+        recipients[number].append({"recipient_id": recipient_id, "address": address, "variables": variables})
     return [
         {
             "campaign_id": campaign.id,

@@ -57,7 +57,8 @@ def decide_rest(session: Session, campaign_id: str, number: int, status: State, 
             CampaignRecipient.chunk_number == number,
             CampaignRecipient.status == State.PENDING,
         )
-        .values(status=status, reason=reason, decided_at=now)
+        .values(status=status, reason=reason, decided_at=now),
+        execution_options={"synchronize_session": False},
     )
 
 

@@ -34,9 +34,13 @@ class Kept:
 
 
 class RelayServer:
-    """Runs aiosmtpd on a free port of the loopback; ``options`` are those of its ``SMTP``."""
+    """Runs aiosmtpd on a free port of the loopback; ``options`` are those of its ``SMTP``.
 
-    def __init__(self, *, implicit_tls: ssl.SSLContext | None = None, **options: Any) -> None:
+    It takes several commands in one go in any case; ``pipelining`` has it say so.
+    """
+
+    def __init__(self, *, implicit_tls: ssl.SSLContext | None = None, pipelining: bool = False, **options: Any) -> None:
+        self.pipelining = pipelining
         self.kept: list[Kept] = []
         self.connections = 0
         self.answers: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -109,6 +113,12 @@ class _Handler:
 
     def __init__(self, server: RelayServer) -> None:
         self._server = server
+
+    async def handle_EHLO(  # noqa: N802
+        self, _smtp: Any, session: Any, _envelope: Any, name: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = name
+        return [responses[0], "250-PIPELINING", *responses[1:]] if self._server.pipelining else responses
 
     async def handle_MAIL(self, smtp: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         answer = await self._answer("MAIL", smtp)

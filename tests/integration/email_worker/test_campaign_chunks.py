@@ -41,6 +41,12 @@ def ignore_progress(current: int, total: int) -> None:
     assert current < total
 
 
+@pytest.fixture(params=[False, True], ids=["step by step", "pipelining"])
+def relay_server(request):
+    with RelayServer(pipelining=request.param) as server:
+        yield server
+
+
 @pytest.fixture
 def mailer(make_mailer, relay_server):
     return make_mailer(relay_server.port)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import subprocess
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import SecretStr
 
 from services.email_worker import claims as claims_module
@@ -104,3 +109,96 @@ def test_a_claim_that_a_frozen_store_makes_too_late_does_not_keep_the_successor_
         time.sleep(0.01)
     assert claims.claim("key", Execution()) == LEFT_OPEN
     assert claims.claim("key", Execution(given_up=[late.id])) is None
+
+
+def test_one_question_tells_of_many_mails_what_became_of_them(claims):
+    own, other = Execution(), Execution()
+    claims.claim("mine", own)
+    claims.claim("theirs", other)
+    claims.settle("sent", SENT)
+    keys = ["new", "mine", "theirs", "sent"]
+    assert claims.find_all(keys, own) == {"theirs": LEFT_OPEN, "sent": SENT}
+    assert claims.find_all(keys) == {"sent": SENT}
+    assert claims.find_all([], own) == {}
+
+
+def test_outcomes_sent_ahead_are_stored_when_they_are_confirmed_and_answers_are_not_mixed_up(claims, state):
+    for name in ("a", "b"):
+        claims.settle(name, SENT, more=True)
+    assert claims.claim("c", Execution()) is None
+    claims.settle("d", SENT, more=True)
+    claims.confirm()
+    assert sorted(state.scan_iter()) == ["claim:mail:a", "claim:mail:b", "claim:mail:c", "claim:mail:d"]
+    assert claims.find("c", Execution()) == LEFT_OPEN
+
+
+def test_outcomes_sent_ahead_over_a_connection_that_breaks_are_sent_once_more(claims, state):
+    claims.claim("warm up the connection", Execution())
+    for name in ("a", "b"):
+        state.client_kill_filter(_type="normal", skipme=True)
+        claims.settle(name, SENT, more=True)
+    claims.confirm()
+    assert claims.find_all(["a", "b"]) == {"a": SENT, "b": SENT}
+
+
+def test_an_outcome_that_redis_refuses_is_logged_and_spares_the_next_answer(claims, state, caplog):
+    claims.settle("known", SENT)
+    state.config_set("maxmemory", 1)
+    try:
+        with caplog.at_level(logging.WARNING):
+            claims.settle("refused", SENT, more=True)
+            assert claims.find("known") == SENT
+    finally:
+        state.config_set("maxmemory", 0)
+    assert "claim:mail:refused was not stored: command not allowed" in caplog.text
+    assert claims.find("refused") is None
+
+
+def test_a_question_cut_short_by_a_time_limit_is_not_asked_again_and_its_answer_is_nobody_elses(
+    claims, redis_process, state
+):
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    claims.settle("sent", SENT)
+    before = signal.signal(signal.SIGUSR1, strike)
+    main = threading.get_ident()
+    redis_process.send_signal(signal.SIGSTOP)
+    striker = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGUSR1))
+    striker.start()
+    try:
+        with pytest.raises(SoftTimeLimitExceeded):
+            claims.claim("key", Execution())
+    finally:
+        redis_process.send_signal(signal.SIGCONT)
+        striker.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert claims.find("sent") == SENT
+    state.delete("claim:mail:key")
+    claims.confirm()
+    assert claims.find("another") is None
+    assert not state.exists("claim:mail:key")
+
+
+FORKING_PROGRAM = """
+import os, sys
+from pydantic import SecretStr
+from services.email_worker.claims import Claims, Execution, Settled
+claims = Claims(SecretStr(sys.argv[1]))
+claims.settle("parent", Settled("sent"), more=True)
+child = os.fork()
+if child:
+    claims.confirm()
+    assert claims.find("child", Execution()) in (None, Settled("sent"))
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    claims.settle("child", Settled("sent"))
+    assert claims.claim("new", Execution()) is None
+claims.close()
+"""
+
+
+def test_a_forked_child_has_a_connection_of_its_own(claims, state_url):
+    command = [sys.executable, "-c", FORKING_PROGRAM, state_url.get_secret_value()]
+    subprocess.run(command, check=True, timeout=60)
+    assert claims.find_all(["parent", "child"]) == {"parent": SENT, "child": SENT}

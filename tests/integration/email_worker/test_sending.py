@@ -24,11 +24,17 @@ from services.email_worker.sending import Mailer, checked
 from shared.reports import Mail, MailOutcome
 from tests.fixtures.proxy import proxy_to
 from tests.fleet.inspection import wait_for
-from tests.integration.email_worker.relay_server import HANG_UP
+from tests.integration.email_worker.relay_server import HANG_UP, RelayServer
 
 MAIL: Mail = {"to": "Ada@Example.org", "template": "welcome", "variables": {"name": "Ada"}}
 MESSAGE_ID = message_id("key", "switchyard.localdomain")
 SENT = {"to": "Ada@example.org", "status": "sent", "reason": None, "message_id": MESSAGE_ID}
+
+
+@pytest.fixture(params=[False, True], ids=["step by step", "pipelining"])
+def relay_server(request):
+    with RelayServer(pipelining=request.param) as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import sys
 import threading
 import traceback
 from email.headerregistry import Address
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -21,7 +20,8 @@ from pydantic import SecretStr
 from services.email_worker import delivery
 from services.email_worker.delivery import Relay
 from services.email_worker.errors import PermanentFailure, RelayUnavailable, TemporaryFailure, UnknownOutcome
-from services.email_worker.message import compose, message_id
+from services.email_worker.letter import Letter
+from services.email_worker.message import Skeleton, message_id
 from services.email_worker.rendering import Rendered
 from shared.errors import InvalidSettings
 from shared.settings import FleetSettings
@@ -30,14 +30,17 @@ from tests.integration.email_worker.relay_server import HANG_UP, HOLD, RelayServ
 PASSWORD = "correct horse"
 
 
-def mail(recipient: str = "ada@example.org", text: str = "Hello\n", key: str = "key") -> EmailMessage:
-    return compose(
-        Rendered("Hello", text, None),
-        sender=Address("Shop", "shop", "example.org"),
-        recipient=recipient,
-        message_id=message_id(key, "example.org"),
-        bulk=True,
-    )
+SKELETON = Skeleton(Address("Shop", "shop", "example.org"), bulk=True)
+
+
+def mail(recipient: str = "ada@example.org", text: str = "Hello\n", key: str = "key") -> Letter:
+    return SKELETON.fill(Rendered("Hello", text, None), recipient, message_id(key, "example.org"))
+
+
+@pytest.fixture(params=[False, True], ids=["step by step", "pipelining"])
+def relay_server(request):
+    with RelayServer(pipelining=request.param) as server:
+        yield server
 
 
 @pytest.fixture

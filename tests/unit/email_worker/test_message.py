@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.email_worker.errors import UnsafeHeader
-from services.email_worker.message import compose, message_id, sender_address
+from services.email_worker.letter import Letter
+from services.email_worker.message import Skeleton, message_id, sender_address
 from services.email_worker.rendering import Rendered
 from shared.errors import InvalidSettings
 
@@ -23,6 +24,9 @@ HEADERS = {
 }  # fmt: skip
 
 
+SKELETONS = {bulk: Skeleton(SENDER, bulk=bulk) for bulk in (False, True)}
+
+
 def composed(
     subject: str = "Hello",
     text: str = "Hello\n",
@@ -30,23 +34,21 @@ def composed(
     recipient: str = "ada@example.org",
     *,
     bulk: bool = True,
-) -> EmailMessage:
-    return compose(
-        Rendered(subject, text, html),
-        sender=SENDER,
-        recipient=recipient,
-        message_id=message_id("key", "example.org"),
-        bulk=bulk,
-    )
+) -> Letter:
+    return SKELETONS[bulk].fill(Rendered(subject, text, html), recipient, message_id("key", "example.org"))
 
 
-def header_names(message: EmailMessage) -> list[str]:
-    head = message.as_bytes().partition(b"\r\n\r\n")[0]
+def parsed(letter: Letter) -> EmailMessage:
+    return BytesParser(policy=SMTP).parsebytes(letter.content)
+
+
+def header_names(content: bytes) -> list[str]:
+    head = content.partition(b"\r\n\r\n")[0]
     return [line.split(b":")[0].decode() for line in head.splitlines() if line[:1] not in b" \t"]
 
 
 def test_a_message_holds_both_bodies_and_the_headers_of_bulk_mail():
-    message = BytesParser(policy=SMTP).parsebytes(composed("Grüße", "Tschüß\n", "<p>Tschüß</p>\n").as_bytes())
+    message = parsed(composed("Grüße", "Tschüß\n", "<p>Tschüß</p>\n"))
     assert str(message["From"]) == '"Zoë, of the Shop" <shop@example.org>'
     assert str(message["To"]) == "ada@example.org"
     assert str(message["Subject"]) == "Grüße"
@@ -58,13 +60,13 @@ def test_a_message_holds_both_bodies_and_the_headers_of_bulk_mail():
 
 
 def test_a_single_mail_is_not_marked_as_bulk():
-    assert composed(bulk=False)["Precedence"] is None
+    assert parsed(composed(bulk=False))["Precedence"] is None
 
 
 def test_the_message_id_is_that_of_the_key_and_nothing_else():
     assert message_id("campaign:a:1", "example.org") == message_id("campaign:a:1", "example.org")
     assert message_id("campaign:a:1", "example.org") != message_id("campaign:a:2", "example.org")
-    assert composed()["Message-ID"] == message_id("key", "example.org")
+    assert composed().message_id == parsed(composed())["Message-ID"] == message_id("key", "example.org")
 
 
 @pytest.mark.parametrize(
@@ -107,11 +109,10 @@ HOSTILE = st.lists(
 @given(subject=HOSTILE, text=HOSTILE, html=HOSTILE | st.none())
 def test_no_subject_and_no_body_adds_a_header_or_a_bare_line_break(subject, text, html):
     try:
-        message = composed(subject, text, html)
+        content = composed(subject, text, html).content
     except UnsafeHeader:
-        message = composed("", text, html)
-    content = message.as_bytes()
-    names = header_names(message)
+        content = composed("", text, html).content
+    names = header_names(content)
     assert set(names) <= HEADERS
     assert len(names) == len(set(names))
     assert b"\r" not in content.replace(b"\r\n", b"")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.email_worker import rendering
 from services.email_worker.errors import TemplateRejected
-from services.email_worker.rendering import Templates
+from services.email_worker.rendering import Rendered, Templates
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "welcome": {"name": "Ada"},
@@ -105,6 +107,18 @@ def test_a_template_without_a_body_is_refused_by_the_name_of_the_part(tmp_path):
     write_template(tmp_path, "half", subject_txt="Half")
     with pytest.raises(TemplateRejected, match=r"'half'.*body\.txt"):
         Templates(tmp_path).render("half", {})
+
+
+def test_a_template_that_changes_while_a_worker_runs_is_used_as_it_is_now(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "CHANGED_WITHIN_SECONDS", 0.0)
+    write_template(tmp_path, "hello", subject_txt="Hello", body_txt="Hello", body_html="Hello")
+    templates = Templates(tmp_path)
+    assert templates.render("hello", {}) == Rendered("Hello", "Hello", "Hello")
+    changed = tmp_path / "hello" / "body.txt"
+    changed.write_text("Goodbye")
+    os.utime(changed, (1, 1))
+    (tmp_path / "hello" / "body.html").unlink()
+    assert templates.render("hello", {}) == Rendered("Hello", "Goodbye", None)
 
 
 @pytest.mark.parametrize(
