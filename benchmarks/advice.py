@@ -13,7 +13,7 @@ URGENT = "Switchyard, threads, urgent queue"
 ALWAYS = """\
 - **Work that computes** (images, documents): prefork, as many children as cores. Only there can a task be killed at its
   time limit, a child be replaced that has had too much memory, and two tasks of one worker compute at once.
-- **Work that waits for others** (mail, HTTP): threads; some hundred at once: gevent. Such a worker computes on one core.
+- **Work that waits for others** (mail, HTTP): threads; some hundred at once: gevent. Such a worker has one core.
 """
 
 
@@ -40,7 +40,7 @@ def _of_drain(series: Series, broker: str) -> Iterator[str]:
     urgent, threads = series.named(URGENT), series.named("Switchyard, threads")
     if urgent and threads and urgent.median and threads.median:
         yield (
-            f"- **Urgent work, {broker}**: prefetch 1, the default of the queue table, so that what is urgent overtakes "
+            f"- **Urgent work, {broker}**: prefetch 1, the default of a row, so that what is urgent overtakes "
             f"what waits. With threads that is {urgent.median:,.0f}/s, and {threads.median:,.0f}/s with `prefetch=64`, "
             "which a row of the queue table can ask for where nothing is urgent."
         )

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.harness import Failed
+from benchmarks.timed import FOUND
 from services.core.local.processes import ChildProcess
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +58,11 @@ class Programs:
         """Return how long a function of the benchmarks takes for so many, in a process of its own."""
         call = [environment / "python", "-m", "benchmarks.timed", target, number]
         output = self.run(call if warm is None else [*call, warm], within)
-        return float(json.loads(output.splitlines()[-1])["seconds"])
+        # Libraries may complain about how their process ends, after it.
+        found = next((line for line in reversed(output.splitlines()) if line.startswith(FOUND)), None)
+        if found is None:
+            raise Failed("It ended without a figure.")
+        return float(json.loads(found)["seconds"])
 
     @contextmanager
     def running(self, *commands: Sequence[object]) -> Iterator[list[ChildProcess]]:

@@ -12,10 +12,12 @@ import sys
 import time
 
 WARM = 10
+FOUND = '{"seconds"'
+"""How the line begins that holds what was found."""
 
 
 def main() -> None:
-    """Print the seconds, as JSON in the last line."""
+    """Print the seconds, as JSON in a line of its own."""
     target, number = sys.argv[1], int(sys.argv[2])
     warm = int(sys.argv[3]) if len(sys.argv) > 3 else WARM
     module, _, name = target.partition(":")
