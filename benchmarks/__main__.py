@@ -45,12 +45,24 @@ def _measure(names: list[str], rounds: int, *, quick: bool) -> list[str]:
         known.machine = describe(servers)
         bench = Bench(servers, rounds, quick, lambda line: print(line, flush=True))
         for name in names:
-            for series in COMPARISONS[name](bench):
-                known.keep(series)
-                results.store(known, file)
-                failures += [f"{series.key}: {each.name}: {each.failed}" for each in series.found if each.failed]
+            failures += _compare(name, bench, known)
+            results.store(known, file)
             print(f"{name} ended after {(time.monotonic() - began) / 60:.1f} minutes\n", flush=True)
     report.write(known, _page(quick=quick))
+    return failures
+
+
+def _compare(name: str, bench: Bench, known: results.Results) -> list[str]:
+    """Make one comparison, and return what failed of it; whatever fails, the others are made."""
+    known.failed.pop(name, None)
+    failures = []
+    try:
+        for series in COMPARISONS[name](bench):
+            known.keep(series)
+            failures += [f"{series.key}: {each.name}: {each.failed}" for each in series.found if each.failed]
+    except Exception as error:  # noqa: BLE001 - the page says so
+        known.failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+        failures.append(f"{name}: {known.failed[name]}")
     return failures
 
 

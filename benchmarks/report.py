@@ -62,7 +62,7 @@ def page_of(results: Results) -> str:
         INTRODUCTION,
         *([_gates(results.series)] if results.series else []),
         *([_machine(results.machine)] if results.machine else []),
-        *(_part(part, results.series) for part in PARTS if any(key in results.series for key, _ in part.series)),
+        *(_part(part, results) for part in PARTS if _is_known(part, results)),
         advice(results.series),
         REPEAT,
     ]
@@ -124,8 +124,20 @@ def _machine(machine: Mapping[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _part(part: Part, found: Found) -> str:
+def _names(part: Part) -> list[str]:
+    return part.name.split(" --only ")
+
+
+def _is_known(part: Part, results: Results) -> bool:
+    return any(key in results.series for key, _ in part.series) or any(name in results.failed for name in _names(part))
+
+
+def _part(part: Part, results: Results) -> str:
+    found = results.series
     lines = [f"## {part.heading}", "", part.about, "", "```sh", f"python -m benchmarks --only {part.name}", "```", ""]
+    for name in _names(part):
+        if name in results.failed:
+            lines += [f"**`{name}` failed when it was run last**: {results.failed[name]}", ""]
     for key, title in part.series:
         if key in found:
             lines += _series(found[key], title, alone=len(part.series) == 1)

@@ -21,6 +21,8 @@ class Results:
 
     series: dict[str, Series] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Comparisons that could not be made when they were tried last, and why."""
 
     def keep(self, found: Series) -> None:
         """Take in a series, in the place of an earlier one."""
@@ -32,13 +34,15 @@ def load(path: Path = FILE) -> Results:
     if not path.exists():
         return Results()
     held = json.loads(path.read_text())
-    return Results({key: Series.of(series) for key, series in held["series"].items()}, held["machine"])
+    series = {key: Series.of(each) for key, each in held["series"].items()}
+    return Results(series, held["machine"], held["failed"])
 
 
 def store(results: Results, path: Path = FILE) -> None:
     """Write what was measured, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
-    held = {"machine": results.machine, "series": {key: each.as_json() for key, each in results.series.items()}}
+    series = {key: each.as_json() for key, each in results.series.items()}
+    held = {"machine": results.machine, "failed": results.failed, "series": series}
     unfinished.write_text(json.dumps(held, indent=1) + "\n")
     unfinished.rename(path)

@@ -63,13 +63,19 @@ def test_a_way_that_failed_is_shown_with_its_reason():
     assert row(page_of(results(found)), "RQ") == ["RQ", "failed", "It ended: no module / rq", "–"]
 
 
+def test_a_comparison_that_failed_as_a_whole_is_shown_with_its_reason():
+    page = page_of(Results(failed={"campaign": "StartFailed: no memory"}))
+    assert "## Campaigns" in page
+    assert "**`campaign` failed when it was run last**: StartFailed: no memory" in page
+
+
 def test_a_failure_drops_out_and_the_others_go_on():
     def fail():
         raise Failed("It took longer than 9 s.")
 
-    order = []
-    ways = [Way("good", Kind.OURS, lambda: order.append("good") or 7.0), Way("bad", Kind.PEER, fail)]
-    good, bad = interleave(ways, 3, order.append)
+    told: list[str] = []
+    good, bad = interleave([Way("good", Kind.OURS, lambda: 7.0), Way("bad", Kind.PEER, fail)], 3, told.append)
+    assert len(told) == 4
     assert (good.values, good.failed) == ([7.0, 7.0, 7.0], None)
     assert (bad.values, bad.failed, bad.median) == ([], "It took longer than 9 s.", None)
 
@@ -77,6 +83,7 @@ def test_a_failure_drops_out_and_the_others_go_on():
 def test_what_is_kept_comes_back(tmp_path):
     kept = results(series(ours_threads=1.5, peer_Huey=2))
     kept.series["drain-redis"].facts["loss"] = 0.25
+    kept.failed["chord"] = "StartFailed: no memory"
     store(kept, tmp_path / "results.json")
     assert load(tmp_path / "results.json") == kept
     assert load(tmp_path / "none.json") == Results()
