@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ PROJECT = Path(sys.executable).parent
 PEERS = ROOT / "var/benchmarks/peers/bin"
 ARQ = ROOT / "var/benchmarks/arq/bin"
 TAIL_LINES = 4
+RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Closed|Timeout|Failed)\b")
+"""How the last line of a traceback begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +111,7 @@ def wait_for(
 
 
 def _why(process: ChildProcess) -> str:
-    lines = [line for line in process.output().splitlines() if line.strip()][-TAIL_LINES:]
-    return f"It ended: {' | '.join(lines) or 'it said nothing'}"
+    said = process.output().partition("Exception ignored in")[0]
+    lines = [line for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if RAISED.match(line)]
+    return f"It ended: {' | '.join(errors[-1:] or lines[-TAIL_LINES:]) or 'it said nothing'}"

@@ -26,8 +26,8 @@ def broker_url() -> str:
 
 @cache
 def client() -> redis.Redis:
-    """Return the client of this process."""
-    return redis.Redis.from_url(os.environ[URL])
+    """Return the client of this process, which waits for an answer as long as it takes."""
+    return redis.Redis.from_url(os.environ[URL], socket_timeout=None)
 
 
 @cache

@@ -17,8 +17,8 @@ AT_ONCE = 500
 
 @cache
 def broker() -> redis.Redis:
-    """Return the client of this process."""
-    return redis.Redis.from_url(broker_url())
+    """Return the client of this process, which waits for a message as long as it takes."""
+    return redis.Redis.from_url(broker_url(), socket_timeout=None)
 
 
 def publish(number: int) -> None:
