@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from benchmarks.facts import ABOVE_IDLE, GROWTH, LOSS, OF_STOCK
 from benchmarks.harness import Kind, Series
 
 Found = Mapping[str, Series]
@@ -121,13 +122,13 @@ GATES: tuple[Gate, ...] = (
     Gate("group of 10,000, Redis", "seconds", of("group-redis", "Switchyard"), 1.0, 0.5, at_most=True, unit="s"),
     Gate("group of 10,000, RabbitMQ", "seconds", of("group-rabbitmq", "Switchyard"), 2.5, 1.5, at_most=True, unit="s"),
     Gate(CHORD, "as fast as the best stock pool", ours_over("chord", STOCK), 3.0, 6.0),
-    Gate(CHORD, "memory of a worker's parent after 10,000 ÷ after 1,000", fact("chord", "growth"), 1.1, at_most=True),
-    Gate(URGENCY, "above idle p99", fact("urgency", "above idle"), 100.0, 20.0, at_most=True, unit="ms"),
-    Gate(URGENCY, "÷ stock on one broker", fact("urgency", "of stock"), 0.1, at_most=True),
+    Gate(CHORD, "memory of a prefork parent after 10,000 ÷ after 1,000", fact("chord", GROWTH), 1.1, at_most=True),
+    Gate(URGENCY, "above idle p99", fact("urgency", ABOVE_IDLE), 100.0, 20.0, at_most=True, unit="ms"),
+    Gate(URGENCY, "÷ stock on one broker", fact("urgency", OF_STOCK), 0.1, at_most=True),
     Gate(
         "1,000,000 waiting against 1,000",
         "loss beyond a raw client's",
-        fact("depth", "loss"),
+        fact("depth", LOSS),
         0.1,
         at_most=True,
         unit="share",

@@ -8,6 +8,7 @@ from functools import partial
 from benchmarks.bench import Bench
 from benchmarks.comparisons.draining import drained, worked_off
 from benchmarks.contenders import Contender, in_pool, raw
+from benchmarks.facts import LOSS
 from benchmarks.harness import Series, Way
 from benchmarks.processes import wait_for
 from benchmarks.servers import REDIS, Servers
@@ -31,7 +32,7 @@ def depth(bench: Bench) -> Iterator[Series]:
         series = bench.compare("depth", "tasks/s", [*deep, *shallow], more_is_better=True, amount=waiting)
     ours, theirs = (_share(series, _deep(who, waiting), _shallow(who)) for who in both)
     if ours is not None and theirs is not None:
-        series.facts["loss"] = theirs - ours
+        series.facts[LOSS] = theirs - ours
     yield series
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.comparisons.campaigns import RECIPIENTS, campaign_fleet, sink
+from benchmarks.facts import ABOVE_IDLE, OF_STOCK
 from benchmarks.harness import Kind, Measured, Series, Way
 from benchmarks.processes import PEERS, PROJECT, ROOT, Programs
 from benchmarks.servers import REDIS, rest
@@ -92,7 +93,7 @@ def _stock(bench: Bench, probes: int, batch: int) -> list[Way]:
             return _milliseconds(programs, PEERS, f"{module}:{target}", probes)
 
     return [
-        Way(ONE_QUEUE, Kind.STOCK, lambda: measure("probe", "bench")),
+        Way(ONE_QUEUE, Kind.STOCK, lambda: measure("probe", "bench"), rounds=1),
         Way(TWO_QUEUES, Kind.STOCK, lambda: measure("probe_apart", "bench", "bench.urgent")),
     ]
 
@@ -100,9 +101,9 @@ def _stock(bench: Bench, probes: int, batch: int) -> list[Way]:
 def _note(series: Series) -> None:
     idle, busy, stock = (_median(series.named(name)) for name in (IDLE, BUSY, ONE_QUEUE))
     if idle is not None and busy is not None:
-        series.facts["above idle"] = busy - idle
+        series.facts[ABOVE_IDLE] = busy - idle
     if stock and busy is not None:
-        series.facts["of stock"] = busy / stock
+        series.facts[OF_STOCK] = busy / stock
 
 
 def _median(measured: Measured | None) -> float | None:
