@@ -76,6 +76,8 @@ class Series:
     """When, in UTC."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What else is to be said of it."""
+    beside: str | None = None
+    """The way of ours that the others are compared with: a name, our best by default, or none where it is empty."""
 
     def named(self, name: str) -> Measured | None:
         """Return what was found of one way."""
@@ -85,6 +87,10 @@ class Series:
         """Return the best of a kind, of those that did not fail."""
         found = [each for each in self.found if each.kind is kind and each.median is not None]
         return (max if self.more_is_better else min)(found, key=lambda each: each.median or 0.0, default=None)
+
+    def reference(self) -> Measured | None:
+        """Return the way of ours that the others are compared with."""
+        return self.best(Kind.OURS) if self.beside is None else self.named(self.beside)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

@@ -6,7 +6,7 @@ from html import escape
 
 from benchmarks.harness import Kind, Measured, Series
 
-WIDTH, LABELS, NUMBERS = 760, 250, 110
+WIDTH, LABELS, NUMBERS = 800, 270, 150
 ROW, BAR, TOP, BOTTOM = 26, 16, 14, 14
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f }

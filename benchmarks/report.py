@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from benchmarks.results import Results
 
 PAGE = ROOT / "docs/performance.md"
 PICTURES = "pictures"
+FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/\"']+/)+")
+"""The folders of an absolute path, none of a URL."""
 INTRODUCTION = """\
 # Performance, side by side
 
@@ -137,7 +140,7 @@ def _part(part: Part, results: Results) -> str:
     lines = [f"## {part.heading}", "", part.about, "", "```sh", f"python -m benchmarks --only {part.name}", "```", ""]
     for name in _names(part):
         if name in results.failed:
-            lines += [f"**`{name}` failed when it was run last**: {results.failed[name]}", ""]
+            lines += [f"**`{name}` failed when it was run last**: {_reason(results.failed[name])}", ""]
     for key, title in part.series:
         if key in found:
             lines += _series(found[key], title, alone=len(part.series) == 1)
@@ -147,15 +150,16 @@ def _part(part: Part, results: Results) -> str:
 def _series(series: Series, title: str, *, alone: bool) -> Iterator[str]:
     if not alone:
         yield from (f"### {title}", "")
-    ours = series.best(Kind.OURS)
-    way = title.lower() if alone else "way"
-    yield f"| {way} | median | spread of {series.rounds} rounds | Switchyard's best, as many times as good |"
+    ours = series.reference()
+    times = f"{series.beside or 'the best of Switchyard'}, as many times as good" if ours else ""
+    yield f"| {title if alone else 'way'} | median | spread of {series.rounds} rounds | {times} |"
     yield "| --- | --- | --- | --- |"
     yield from (_row(each, series, ours) for each in _ranked(series))
     yield ""
     if has_chart(series):
         yield from (f"![{title}: a bar for each way.]({PICTURES}/performance-{series.key}.svg)", "")
-    yield from (f"{name}: {_fact(value)}." for name, value in series.facts.items())
+    for name, value in series.facts.items():
+        yield from (f"{name}: {_fact(value)}.", "")
     about = f"{series.amount:,} each round, " if series.amount else ""
     yield from (f"*{about}taken {series.taken}{', quick: a tenth of the work' if series.quick else ''}.*", "")
 
@@ -172,11 +176,16 @@ def _ranked(series: Series) -> list[Measured]:
     return sorted(series.found, key=place)
 
 
+def _reason(text: str) -> str:
+    """Fit a reason into a cell, without the folders of this machine."""
+    return FOLDERS.sub("…/", text).replace("|", "/")
+
+
 def _row(measured: Measured, series: Series, ours: Measured | None) -> str:
     name = f"**{measured.name}**" if measured.kind is Kind.OURS else measured.name
     median = measured.median
     if median is None:
-        return f"| {name} | failed | {(measured.failed or 'not measured').replace('|', '/')} | – |"
+        return f"| {name} | failed | {_reason(measured.failed or 'not measured')} | – |"
     least, most = measured.spread or (median, median)
     beside = "–"
     if ours is not None and ours.median and measured.kind is not Kind.OURS:

@@ -84,7 +84,7 @@ def _memory(series: Series, megabytes: dict[tuple[Runner, int], list[float]]) ->
         for (runner, number), values in megabytes.items()
         if values and _ended(series, runner)
     ]
-    return replace(series, key="chord-memory", unit="MB", found=found, amount=0, facts={})
+    return replace(series, key="chord-memory", unit="MB", found=found, amount=0, facts={}, beside="")
 
 
 def _ended(series: Series, runner: Runner) -> bool:

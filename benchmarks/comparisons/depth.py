@@ -33,6 +33,7 @@ def depth(bench: Bench) -> Iterator[Series]:
     ours, theirs = (_share(series, _deep(who, waiting), _shallow(who)) for who in both)
     if ours is not None and theirs is not None:
         series.facts[LOSS] = theirs - ours
+    series.beside = ""
     yield series
 
 

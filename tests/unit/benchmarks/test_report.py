@@ -59,8 +59,17 @@ def test_who_is_faster_stands_above_the_fleet():
 
 def test_a_way_that_failed_is_shown_with_its_reason():
     found = series(ours_threads=1000)
-    found.found.append(Measured("RQ", Kind.PEER, [5.0], failed="It ended: no module | rq"))
-    assert row(page_of(results(found)), "RQ") == ["RQ", "failed", "It ended: no module / rq", "–"]
+    found.found.append(Measured("RQ", Kind.PEER, [5.0], failed='It ended: "/srv/some/rq/x.py" | rq'))
+    assert row(page_of(results(found)), "RQ") == ["RQ", "failed", 'It ended: "…/x.py" / rq', "–"]
+
+
+def test_others_are_compared_with_the_way_that_a_series_names():
+    found = series("urgency", more_is_better=False, ours_idle=1, ours_busy=10, stock_busy=30)
+    found.found[2].name = "Celery"
+    found.beside = "busy"
+    assert row(page_of(results(found)), "Celery")[-1] == "3.00 ×"
+    found.beside = ""
+    assert row(page_of(results(found)), "Celery")[-1] == "–"
 
 
 def test_a_comparison_that_failed_as_a_whole_is_shown_with_its_reason():
