@@ -62,11 +62,9 @@ test-chaos: $(STAMP)-dev brokers ## Kill workers and brokers under load, for an 
 chaos: venv brokers ## Strike a fleet with faults while it works, for half an hour, and count what is lost or repeated; CHAOS="campaign --minutes 5" says how
 	@$(BIN)/yard chaos $(or $(CHAOS),mixed --minutes 30 --recipients 20000 --files 500 --chords 50 --mails 200)
 
-bench: venv brokers ## Measure publishing and draining, beside stock Celery, and the cost of delayed tasks and of metrics
-	@$(BIN)/python -m benchmarks.publishing
-	@$(BIN)/python -m benchmarks.draining
-	@$(BIN)/python -m benchmarks.delayed
-	@$(BIN)/python -m benchmarks.metrics
+bench: $(STAMP)-dev brokers ## Measure everything beside its peers, and write docs/performance.md; BENCH="--only chord" says which
+	@benchmarks/peers/install
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(STAMP)-dev ## Lint, format, types, import contracts
 	@$(BIN)/ruff check

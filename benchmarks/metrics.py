@@ -6,6 +6,9 @@ records, their way to the subscriber, the counters and histograms, and one messa
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from statistics import median
 from time import process_time
 
@@ -18,6 +21,7 @@ from shared.tallies import SENT, open_tallies
 TASKS = 100_000
 ROUNDS = 5
 MOST_MICROSECONDS = 10.0
+WITHIN_SECONDS = 120.0
 DELIVERY = {"exchange": "", "routing_key": QueueName.CORE_DEFAULT.value, "priority": 0, "redelivered": False}
 
 
@@ -39,8 +43,21 @@ def microseconds() -> float:
     return (process_time() - began) / TASKS * 1e6
 
 
+def measured() -> float:
+    """Return the CPU that one task takes, the median of some rounds, as a process of its own prints it last."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.metrics"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS,
+        cwd=Path(__file__).parents[1],
+    )
+    return float(done.stdout.splitlines()[-1].split()[3])
+
+
 def main() -> None:
-    """Print what a task costs, round by round."""
+    """Print what is promised, and what a task costs, round by round."""
     app.join([QueueName.CORE_DEFAULT])  # as a worker does
     open_tallies()
     metrics = WorkerMetrics(
@@ -54,8 +71,8 @@ def main() -> None:
     app.subscribers.add(metrics.on_event)
     microseconds()
     rounds = [microseconds() for _ in range(ROUNDS)]
-    print(f"CPU per task: {median(rounds):.1f} µs (rounds: {', '.join(f'{found:.1f}' for found in rounds)})")
     print(f"Promised: {MOST_MICROSECONDS:g} µs at most")
+    print(f"CPU per task {median(rounds):.1f} µs (rounds: {', '.join(f'{found:.1f}' for found in rounds)})")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,17 @@ import amqp
 WAIT_SECONDS = 10.0
 
 
+def connection_to(url: str) -> amqp.Connection:
+    """Return a connection, not yet opened."""
+    parts = urlsplit(url)
+    return amqp.Connection(
+        f"{parts.hostname}:{parts.port}",
+        userid=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        virtual_host=unquote(parts.path.removeprefix("/")) or "/",
+    )
+
+
 class Confirmed:
     """A channel that publishes messages to a queue, and waits until the server has them all.
 
@@ -20,13 +31,7 @@ class Confirmed:
     """
 
     def __init__(self, url: str, queue: str) -> None:
-        parts = urlsplit(url)
-        self._connection = amqp.Connection(
-            f"{parts.hostname}:{parts.port}",
-            userid=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            virtual_host=unquote(parts.path.removeprefix("/")) or "/",
-        )
+        self._connection = connection_to(url)
         self._queue = queue
         self._sent = self._confirmed = 0
 
