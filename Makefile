@@ -30,20 +30,20 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-dev servers ## Run all tests, against real brokers, five files at a time: they wait more than they compute
+test: $(STAMP)-flower servers ## Run all tests, against real brokers, five files at a time: they wait more than they compute
 	@$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"
 
-test-contract: $(STAMP)-dev servers ## Run the contract suite on the installed brokers, then on those of compose.yaml
+test-contract: $(STAMP)-flower servers ## Run the contract suite on the installed brokers, then on those of compose.yaml
 	@$(BIN)/python -m pytest tests/contract --servers=local
 	@$(BIN)/python -m pytest tests/contract --servers=containers
 
 test-guide: $(STAMP)-dev servers ## Follow every page of docs/guide, block by block
 	@$(BIN)/python -m pytest tests/guide
 
-guide-table: $(STAMP)-dev servers ## Run the tests of every concept, going on where it stopped, and write the table of docs/guide; ONLY="-k beat" says which
+guide-table: $(STAMP)-flower servers ## Run the tests of every concept, going on where it stopped, and write the table of docs/guide; ONLY="-k beat" says which
 	@$(BIN)/python -m pytest $(CONCEPTS) --numprocesses 2 --dist loadfile $(ONLY); \
 	 $(BIN)/python -m pytest $(CONCEPTS) --write-guide-table --quiet --quiet
 
@@ -76,6 +76,9 @@ lock: venv ## Pin all dependencies anew, with hashes
 	@$(BIN)/python -m pip --quiet install uv
 	@$(LOCK) --output-file requirements/run.txt
 	@$(LOCK) --extra dev --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile requirements/flower.in --no-deps --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet \
+		--output-file requirements/flower.txt
 
 clean: ## Remove the virtual environment and all caches; what the fleet wrote stays
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
@@ -89,4 +92,9 @@ servers:
 
 $(STAMP)-%: requirements/%.txt pyproject.toml
 	@deploy/local/make-venv $(PYTHON) $(VENV) $<
+	@touch $@
+
+$(STAMP)-flower: requirements/flower.txt $(STAMP)-dev
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --upgrade --require-hashes \
+		--target $(VENV)/flower --requirement $<
 	@touch $@
