@@ -16,6 +16,8 @@ from tests.fixtures.bad_messages import BAD, fuzzed, good_message, raw_garbage, 
 from tests.fleet.inspection import wait_for
 from tests.fleet.mishaps import BROKERS, app, noted, queue_of
 
+pytestmark = pytest.mark.usefixtures("afresh")
+
 GOOD, FUZZED, SEED = 50, 20, 20261121
 
 

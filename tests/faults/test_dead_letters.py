@@ -20,6 +20,8 @@ from tests.fleet.failing import mend
 from tests.fleet.inspection import wait_for
 from tests.fleet.mishaps import BROKERS, app, noted, queue_of
 
+pytestmark = pytest.mark.usefixtures("afresh")
+
 APP = "tests.fleet.failing"
 DEEPLY = 2000
 """Headers nested so deeply can't be written down."""

@@ -20,6 +20,8 @@ from tests.fixtures.proxy import Proxy, proxy_to
 from tests.fleet.inspection import wait_for
 from tests.fleet.mishaps import BROKERS, app, fetched_ahead, noted, queue_of, state
 
+pytestmark = pytest.mark.usefixtures("afresh")
+
 LIMIT = 3
 MANY_AT_ONCE = (Pool.THREADS, Pool.GEVENT, Pool.PREFORK)
 CONNECTED_ANEW = "onnection to broker lost"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 import redis
-from kombu import Connection
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
@@ -19,9 +17,9 @@ from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from services.core.local.rabbitmq_server import NODE
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
+from shared.dead_letters import Reason, dead_letters
 from shared.errors import InvalidTable
 from shared.names import BrokerName
-from shared.queues import DEAD_LETTERS
 from shared.routing import TaskSpec
 from tests.fixtures.brokers import environment
 from tests.fixtures.erlang import evaluate
@@ -267,23 +265,14 @@ def test_urgency_in_a_quorum_queue_is_refused_at_start(notes, tmp_path):
 @pytest.mark.parametrize(
     "worker", [("prefork", classic("prefork")), ("prefork", QUORUM)], indirect=True, ids=["classic", "quorum"]
 )
-def test_what_is_rejected_or_expires_lies_with_the_dead_letters(worker, rabbitmq, notes):
+def test_what_is_rejected_lies_with_the_dead_letters(worker):
     worker.caller.send_task("outlive.reject", queue=worker.queue)
-    wait_for(lambda: "as asked" in worker.output, "the task to be rejected")
-    worker.stop()
-    worker.caller.send_task("outlive.run", ("never",), queue=worker.queue, expires=0.5)
-    found = []
-    with Connection(rabbitmq.url) as connection, connection.channel() as channel:
 
-        def dead() -> bool:
-            if message := channel.basic_get(DEAD_LETTERS.name, no_ack=True):
-                death = message.headers["x-death"][0]
-                found.append((message.headers["task"], death["queue"], death["reason"]))
-                json.loads(message.body)
-            return len(found) == 2
+    def dead() -> list[tuple[str | None, str, Reason]]:
+        letters = dead_letters(worker.caller, BrokerName.BATCH)
+        return [(letter.task, letter.queue, letter.reason) for letter in letters if letter.queue == worker.queue]
 
-        wait_for(dead, "two dead letters")
-    assert found == [("outlive.reject", worker.queue, "rejected"), ("outlive.run", worker.queue, "expired")]
+    wait_for(lambda: dead() == [("outlive.reject", worker.queue, Reason.FAILED)], "the dead letter")
 
 
 def depth(worker: Worker) -> int:

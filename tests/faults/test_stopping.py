@@ -5,13 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
-from itertools import product
+from contextlib import ExitStack
 
 import psutil
 import pytest
 import redis
-from amqp.exceptions import ChannelError
 
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from services.core.local.processes import ChildProcess, is_alive
@@ -26,6 +24,8 @@ from tests.fixtures import mishaps
 from tests.fixtures.workers import WorkerProcess
 from tests.fleet.inspection import messages, wait_for
 from tests.fleet.mishaps import BROKERS, app, noted, queue_of
+
+pytestmark = pytest.mark.usefixtures("afresh")
 
 BACKLOG = 600
 SOON_SECONDS = 20.0
@@ -93,15 +93,6 @@ class Left:
         expected = sorted(ids)
         wait_for(lambda: len(self.look()) >= len(expected), f"{len(expected)} messages in {self._queue}", seconds)
         assert sorted(self.ids) == expected
-
-
-@pytest.fixture(autouse=True)
-def empty_queues(brokers):
-    """What a test that failed has left does not come to the next one."""
-    yield
-    for broker, pool in product(BROKERS, mishaps.POOLS):
-        with suppress(ChannelError):  # a queue that no worker has declared yet
-            messages(app.brokers[broker], queue_of(broker, pool))
 
 
 def nothing_is_held(brokers: dict[str, str]) -> bool:
