@@ -40,7 +40,7 @@ test-contract: $(STAMP)-flower servers ## Run the contract suite on the installe
 	@$(BIN)/python -m pytest tests/contract --servers=local
 	@$(BIN)/python -m pytest tests/contract --servers=containers
 
-test-guide: $(STAMP)-dev servers ## Follow every page of docs/guide, block by block
+test-guide: $(STAMP)-flower servers ## Follow every page of docs/guide, block by block
 	@$(BIN)/python -m pytest tests/guide
 
 guide-table: $(STAMP)-flower servers ## Run the tests of every concept, going on where it stopped, and write the table of docs/guide; ONLY="-k beat" says which

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from sys import _getframe
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -159,6 +160,9 @@ class FleetCelery(Celery):
         """What this process, a worker or a child of one, has its messages acknowledged by."""
         self._joined: Broker | None = None
         self._prepared = PreparedCalls(self)
+        self._loading = RLock()
+        self._read: CheckedSettings | None = None
+        """The settings, once they are read."""
         super().__init__(main, **{"set_as_current": False, **options})
         self._conf = self._unread_settings()
         add_scatter(self)
@@ -418,23 +422,28 @@ class FleetCelery(Celery):
             raise UnknownTask.named(task, known, " Add it to the task table, or import the module that defines it.")
 
     def _load_config(self) -> Any:
-        with as_usage_error():
-            fleet = {
-                **FLEET_DEFAULTS,
-                "broker_url": self.brokers[self.home].url.get_secret_value(),
-                "task_default_queue": self.routing.default_queue,
-                **(self._defaults() if callable(self._defaults) else self._defaults),
-            }
-            conf = super()._load_config()
-            if not isinstance(conf, CheckedSettings):
-                conf = self._conf = CheckedSettings.over(conf)
-            try:
-                conf.refuse_unknown()
-            except UnknownSetting:
-                # Not half configured: the next to ask is refused as well.
-                self.configured, self._conf = False, self._unread_settings()
-                raise
-        conf.add_below(fleet)
+        with self._loading, as_usage_error():
+            if self._conf is None or self._conf is not self._read:  # else another thread was first
+                self._read = self._read_settings()
+            return self._read
+
+    def _read_settings(self) -> CheckedSettings:
+        fleet = {
+            **FLEET_DEFAULTS,
+            "broker_url": self.brokers[self.home].url.get_secret_value(),
+            "task_default_queue": self.routing.default_queue,
+            **(self._defaults() if callable(self._defaults) else self._defaults),
+        }
+        if self._conf is None:  # ``config_from_object`` was called when they had been read
+            self._conf = self._unread_settings()
+        self._conf.on_reading_add_below(fleet)
+        conf: CheckedSettings = super()._load_config()
+        try:
+            conf.refuse_unknown()
+        except UnknownSetting:
+            # Not half configured: the next to ask is refused as well.
+            self.configured, self._conf = False, self._unread_settings()
+            raise
         return conf
 
     def _unread_settings(self) -> CheckedSettings:

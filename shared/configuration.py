@@ -162,6 +162,20 @@ class CheckedSettings(Settings):
         self.defaults.insert(-1, dict(defaults))
         self.maps.insert(-1, self.defaults[-2])
 
+    def on_reading_add_below(self, defaults: Mapping[str, Any]) -> None:
+        """Add such defaults to what these settings become once they are read, in the same step.
+
+        Another thread that looks meanwhile must not see Celery's defaults alone, in which there is no broker.
+        """
+        self.__dict__["below"] = dict(defaults)
+
+    def swap_with(self, other: Any) -> None:
+        """Become the settings that were read."""
+        if (below := self.__dict__.pop("below", None)) is not None:
+            other = CheckedSettings.over(other)
+            other.add_below(below)
+        super().swap_with(other)
+
     def _count_change(self) -> None:
         self.__dict__["generation"] = self.generation + 1  # an attribute would be a setting
 

@@ -6,7 +6,11 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 pytest_plugins = [
     "pytester",

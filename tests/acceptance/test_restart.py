@@ -16,7 +16,7 @@ from tests.fixtures.yard import yard
 
 pytestmark = pytest.mark.timeout(400)
 
-RECIPIENTS = 4000
+RECIPIENTS = 12000
 TO = re.compile(r"^X-Envelope-To: (\S+)$", re.MULTILINE)
 
 

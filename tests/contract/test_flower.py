@@ -7,7 +7,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +14,11 @@ import pytest
 from services.core.local.ports import free_ports
 from shared.queues import Pool
 from shared.settings import child_environment
-from tests.fixtures.workers import ROOT, WorkerProcess
+from tests.fixtures.workers import FLOWER, ROOT, WorkerProcess
 from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app
 from tests.fleet.inspection import wait_for
 from tests.fleet.tables import BROKERS, served
-
-INSTALLED = Path(sys.prefix) / "flower"
-"""Where ``make test`` puts it: in the environment of the project each ``celery`` command would import it."""
 
 
 @pytest.fixture
@@ -38,14 +34,14 @@ def worker(brokers, tmp_path, target):
 @pytest.fixture
 def flower(brokers, tmp_path, target):
     """Flower over one broker; yields what asks its API."""
-    assert INSTALLED.is_dir(), "Flower is not installed: run `make test`, or `make test-contract`"
+    assert FLOWER.is_dir(), "Flower is not installed: run `make test`, or `make test-contract`"
     [port] = free_ports(1)
     url = app.brokers[target].url.get_secret_value()
     command = [sys.executable, "-m", "celery", "-A", "tests.fleet.app", "-b", url, "flower", "--address=127.0.0.1"]
     with (tmp_path / "flower").open("wb") as log:
         process = subprocess.Popen(
             [*command, f"--port={port}"], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
-            env=child_environment({"FLOWER_UNAUTHENTICATED_API": "true", "PYTHONPATH": str(INSTALLED)}),
+            env=child_environment({"FLOWER_UNAUTHENTICATED_API": "true", "PYTHONPATH": str(FLOWER)}),
         )  # fmt: skip
 
     def ask(path: str) -> Any:

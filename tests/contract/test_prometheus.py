@@ -70,6 +70,7 @@ def watched(brokers, tmp_path_factory) -> Iterator[Watched]:
     upgrade(load_settings().ledger_url)
     with app.connection_for_write("batch") as connection:
         app.queue_table[parked("batch")].queue.bind(connection.default_channel).declare()
+    messages(app.brokers["batch"], parked("batch"))
     with ExitStack() as stack:
         workers = {}
         for worker in WORKERS:

@@ -12,7 +12,7 @@ import pytest
 
 from services.core.local.mail_service import LocalMail
 from shared.settings import FLEET_ENV_FILE, child_environment
-from tests.fixtures.workers import ROOT
+from tests.fixtures.workers import FLOWER, ROOT
 from tests.guide.pages import GUIDE
 from tests.guide.reader import Reader
 
@@ -24,9 +24,10 @@ class Desk:
         self.project = project
         self._logs = logs
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        importable = os.pathsep.join([str(ROOT), str(FLOWER)])
         self._environment = child_environment(
             # The pages show what a reader sees on a terminal, which there is none of here.
-            {"YARD_HOME": str(home), "YARD_LOG_FORMAT": "text", "PATH": path, "PYTHONPATH": str(ROOT)},
+            {"YARD_HOME": str(home), "YARD_LOG_FORMAT": "text", "PATH": path, "PYTHONPATH": importable},
             without=("YARD_", "PYTEST_", "COV_"),
         )
 

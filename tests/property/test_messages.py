@@ -55,7 +55,7 @@ def parsed(content: bytes) -> EmailMessage:
 
 
 def heads(message: EmailMessage) -> dict[str, str]:
-    kept = ("From", "To", "Subject", "Message-ID", "Auto-Submitted", "Precedence", "MIME-Version")
+    kept = ("From", "To", "Message-ID", "Auto-Submitted", "Precedence", "MIME-Version")
     return {name: str(value) for name, value in message.items() if name in kept}
 
 
@@ -82,6 +82,7 @@ def test_a_filled_skeleton_is_read_as_the_standard_librarys_message_is(sender, r
     ours = parsed(letter.content)
     theirs = parsed(of_the_standard_library(sender, recipient, mail, bulk=bulk).as_bytes())
     assert heads(ours) == heads(theirs)
+    assert str(ours["Subject"]) == str(SMTP.header_factory("Subject", subject))  # it adds spaces where it folds some
     assert addresses(ours) == addresses(theirs)
     assert bodies(ours) == bodies(theirs)
     assert ours.get_content_type() == theirs.get_content_type()

@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from types import ModuleType
 
@@ -124,6 +125,21 @@ def test_an_app_is_equal_after_the_way_to_a_spawned_child(app):
     assert again.routing.owners == app.routing.owners
     assert again.home == app.home
     assert again.message_version == 7
+
+
+def test_a_thread_that_reads_settings_while_another_loads_them_sees_those_of_the_fleet(app):
+    seen = []
+
+    def look(**_):
+        reader = Thread(target=lambda: seen.append(app.conf.broker_url))
+        reader.start()
+        reader.join(10)
+
+    app.on_after_configure.connect(look, weak=False)
+    with ThreadPoolExecutor(8) as pool:
+        seen += pool.map(lambda _: app.conf.broker_url, range(8))
+    assert set(seen) == {BROKERS["here"].url.get_secret_value()}
+    assert len(seen) == 9
 
 
 def test_closing_in_a_forked_child_leaves_the_pools_of_the_parent(app):
