@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import redis
 from amqp.exceptions import NotFound
 from playwright.sync_api import Page, expect
 
+from services.core.api.samples import EVERY_SECONDS
 from services.core.app import app
 from services.core.local.brokers import LocalRedis
 from services.core.usecases.api_keys import Role, create_key
@@ -27,6 +31,9 @@ from tests.fleet.tables import parked
 MARKUP = '<img src=x onerror="window.ran = true"><script>window.ran = true</script>'
 MANY = 200
 LONGEST_DRAW_SECONDS = 0.2
+SAMPLES_SEEN = 5
+DRAWN_WITHIN_SECONDS = 10.0
+"""For asking the brokers, sending the answer and drawing it, on a machine that does other things as well."""
 LONG_TASKS = """
   window.longTasks = [];
   new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((each) => each.duration)))
@@ -119,6 +126,36 @@ def test_with_the_fleet_paused_every_number_is_that_of_the_brokers(api_on_broker
         expect(page.locator(".priorities > div")).to_have_text(by_priority)
     finally:
         later.revoke()
+
+
+@pytest.mark.parametrize("queue", [ON_REDIS, ON_RABBITMQ])
+def test_under_load_a_number_is_no_older_than_a_sample(api_on_brokers, page, queue):
+    """Nobody takes the messages, so each number was true for one moment alone, and says how old it is."""
+    sign_in(page, api_on_brokers.url, api_on_brokers.keys[Role.VIEWER].secret, "#/queues")
+    published: list[float] = []
+    ages: dict[int, float] = {}
+    ended = Event()
+
+    def publish() -> None:
+        while not ended.wait(0.05):
+            app.send_task(TASK, queue=queue)
+            published.append(monotonic())
+
+    def look() -> bool:
+        count, now = shown(page, "Ready").get(queue) or 0, monotonic()
+        ages[count] = now - published[count] if count < len(published) else 0.0
+        return len(ages) > SAMPLES_SEEN
+
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(publish)
+        try:
+            wait_for(lambda: len(published) > 1 and look(), f"{SAMPLES_SEEN} numbers", 90)
+        finally:
+            ended.set()
+        publishing.result()
+    del ages[min(ages)]  # what was there before the first
+    print(f"{queue}: {len(ages)} numbers while {len(published)} messages came, at most {max(ages.values()):.1f} s old")
+    assert max(ages.values()) < EVERY_SECONDS + DRAWN_WITHIN_SECONDS
 
 
 def test_the_overview_sums_up_by_broker(api_on_brokers, page):
