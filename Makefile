@@ -30,7 +30,7 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-flower servers ## Run all tests, against real brokers, five files at a time: they wait more than they compute
+test: $(STAMP)-flower servers ## Run all tests, against real brokers, five files at a time
 	@$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker

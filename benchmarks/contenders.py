@@ -108,10 +108,7 @@ RQ = Contender(
     name="RQ",
     kind=Kind.PEER,
     fill=f"{MODULES}rq_app:publish_many",
-    workers=[
-        (PEERS / "python", "-m", f"{MODULES}rq_worker"),
-    ]
-    * WORKERS,
+    workers=[(PEERS / "python", "-m", f"{MODULES}rq_worker")] * WORKERS,
     messages=2_000,
 )
 ARQ_JOBS = Contender(

@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from celery import chord, group
 
-from benchmarks.peers.counting import client, count
-from benchmarks.peers.probing import BATCH_SECONDS, probed, waited
+from benchmarks.peers.counting import client
+from benchmarks.peers.probing import BATCH_SECONDS, probed
+from benchmarks.peers.tasks import BODY_RAN, body, member, nothing, spin, urgent
 from shared.brokers import switchyard_brokers
 from shared.bulk import publish_many as published_together
 from shared.celery_app import FleetCelery
@@ -33,8 +34,6 @@ CRITICAL = "bench.critical"
 PREFETCH = 64
 NOTHING, SPIN, URGENT = "bench.nothing", "bench.spin", "bench.urgent"
 MEMBER, BODY = "bench.member", "bench.body"
-BODY_RAN = "bench:body"
-"""List that the body of a chord pushes to."""
 CHORD_SECONDS = 300.0
 HOUR_SECONDS = 3600.0
 
@@ -71,33 +70,6 @@ def make_app() -> FleetCelery:
     made.task(name=MEMBER, shared=False, ignore_result=False)(member)
     made.set_current()
     return made
-
-
-def nothing() -> None:
-    """Count."""
-    count()
-
-
-def spin(seconds: float) -> None:
-    """Compute for some time of this thread."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass
-
-
-def urgent(published: float) -> None:
-    """Note how long it waited."""
-    waited(published)
-
-
-def member(number: int) -> int:
-    """Return the number."""
-    return number
-
-
-def body(members: list[int]) -> None:
-    """Say that the members are there."""
-    client().rpush(BODY_RAN, len(members))
 
 
 def publish_redis(number: int) -> None:

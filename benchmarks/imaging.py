@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from services.core.local.waiting import wait_until
 from services.file_worker.images import process_image
 from services.file_worker.sniffing import sniff
 from services.file_worker.work import Findings, Work, silent
@@ -79,10 +80,8 @@ def through_the_fleet(number: int) -> float:
         for each in range(number)
         for source in (sources[each % len(sources)],)
     )
-    while _folders() < number:
-        if time.perf_counter() - began > WITHIN_SECONDS:
-            raise TimeoutError(f"{_folders()} of {number} images were done after {WITHIN_SECONDS:g} s.")
-        time.sleep(POLL_SECONDS)
+    if not wait_until(lambda: _folders() == number, WITHIN_SECONDS, every=POLL_SECONDS):
+        raise TimeoutError(f"{_folders()} of {number} images were done after {WITHIN_SECONDS:g} s.")
     return time.perf_counter() - began
 
 

@@ -17,6 +17,7 @@ from services.core.bootstrap import ledger
 from services.core.ledger.campaigns import the_campaign
 from services.core.ledger.ids import new_id
 from services.core.ledger.states import State
+from services.core.local.waiting import wait_until
 from services.core.usecases.submit_campaign import submit_campaign
 from services.core.workflows import campaign_to_publish
 from shared.settings import load_settings
@@ -57,11 +58,8 @@ def campaign(number: int) -> None:
         message_bytes=settings.message_max_bytes,
         publish=campaign_to_publish,
     )
-    deadline = time.monotonic() + WITHIN_SECONDS
-    while not _has_ended(campaign_id):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"The campaign had not ended after {WITHIN_SECONDS:g} s.")
-        time.sleep(POLL_SECONDS)
+    if not wait_until(lambda: _has_ended(campaign_id), WITHIN_SECONDS, every=POLL_SECONDS):
+        raise TimeoutError(f"The campaign had not ended after {WITHIN_SECONDS:g} s.")
 
 
 def _has_ended(campaign_id: str) -> bool:

@@ -24,7 +24,6 @@ MEMBERS = 10_000
 FEWER = 1_000
 """Members of the chord before, which warms everything up and after which memory is looked at first."""
 WITHIN_SECONDS = 75.0
-"""Stock Celery's prefork does not end a chord of 10,000 in five minutes."""
 
 
 class Runner(NamedTuple):

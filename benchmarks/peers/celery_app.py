@@ -18,16 +18,16 @@ from uuid import uuid4
 from celery import Celery, chord, group
 from redis import Redis
 
-from benchmarks.peers.counting import broker_url, client, count
-from benchmarks.peers.probing import BATCH_SECONDS, probed, waited
+from benchmarks.peers.counting import broker_url, client
+from benchmarks.peers.probing import BATCH_SECONDS, probed
+from benchmarks.peers.tasks import BODY_RAN, body, member, nothing, spin, urgent
 
 RESULTS = "BENCH_RESULTS_URL"
 PREFETCH = 64
 QUEUE, URGENT = "bench", "bench.urgent"
-BODY = "bench:body"
-"""Key that the body of a chord sets."""
 CHORD_SECONDS = 300.0
 AT_ONCE = 500
+TASKS = {"bench.nothing": nothing, "bench.spin": spin, "bench.urgent": urgent, "bench.body": body}
 
 
 @cache
@@ -49,36 +49,6 @@ def make_app() -> Celery:
     return made
 
 
-def nothing() -> None:
-    """Count."""
-    count()
-
-
-def spin(seconds: float) -> None:
-    """Compute for some time of this process."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass
-
-
-def urgent(published: float) -> None:
-    """Note how long it waited."""
-    waited(published)
-
-
-def body(members: list[int]) -> None:
-    """Say that the members are there."""
-    client().rpush(BODY, len(members))
-
-
-def member(number: int) -> int:
-    """Return the number."""
-    return number
-
-
-TASKS = {"bench.nothing": nothing, "bench.spin": spin, "bench.urgent": urgent, "bench.body": body}
-
-
 def publish(number: int) -> None:
     """Publish so many tasks, one at a time."""
     task = make_app().tasks["bench.nothing"]
@@ -95,9 +65,9 @@ def publish_group(number: int) -> None:
 def run_chord(number: int) -> None:
     """Publish a chord, and wait until its body has run."""
     tasks, counter = make_app().tasks, client()
-    counter.delete(BODY)
+    counter.delete(BODY_RAN)
     chord([tasks["bench.member"].s(each) for each in range(number)], tasks["bench.body"].s()).apply_async()
-    found = counter.blpop([BODY], timeout=CHORD_SECONDS)
+    found = counter.blpop([BODY_RAN], timeout=CHORD_SECONDS)
     if found is None:
         raise TimeoutError(f"The chord had not ended after {CHORD_SECONDS:g} s.")
 

@@ -17,9 +17,6 @@ from services.email_worker.sending import Mailer, Prepared
 from services.email_worker.validation import normalise
 from shared.reports import Chunk, Mail, Recipient, RecipientOutcome
 
-PROGRESS_EVERY = 10
-"""Recipients between two reports of progress."""
-
 Progress = Callable[[int, int], None]
 """Told how many recipients of a chunk are settled, and of how many."""
 
@@ -86,9 +83,8 @@ class ChunkDelivery:
         total = len(self._outcomes) + len(self._untried)
         # Each mail is written before the one ahead of it is sent, so that its envelope can go out with that.
         following = self._prepare(settled, at=0)
-        for turn in range(len(self._untried)):
-            if turn % PROGRESS_EVERY == 0:
-                progress(len(self._outcomes), total)
+        for _ in range(len(self._untried)):
+            progress(len(self._outcomes), total)
             current, following = following, self._prepare(settled, at=1)
             try:
                 outcome = self._send(self._untried[0], current, following)

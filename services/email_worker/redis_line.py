@@ -102,7 +102,7 @@ class RedisLine:
             commands = b"".join(map(packed, own.open[own.sent :]))
             own.connection.send_packed_command([commands])  # type: ignore[no-untyped-call]
             own.sent = len(own.open)
-        except BaseException:
+        except BaseException:  # a time limit may strike anywhere, and half a command may be out
             self._hang_up(own)
             raise
 
@@ -121,7 +121,7 @@ class RedisLine:
                     break
                 if isinstance(answer, Exception):
                     self._lost(command, answer)
-        except BaseException:
+        except BaseException:  # a time limit may strike anywhere, and an answer may be half read
             self._hang_up(own)
             raise
         if isinstance(answer, Exception):

@@ -139,7 +139,7 @@ class Mailer:
         self._claims.confirm()
 
     def close(self) -> None:
-        """Close the connections of this thread to the relay and of this process to the claim store."""
+        """Close the connections of this thread to the relay and to the claim store."""
         self._relay.close()
         self._claims.close()
 

@@ -11,9 +11,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from services.email_worker import campaigns, sending
 from services.email_worker.app import app
 from services.email_worker.errors import MailRejected, TemporaryFailure, UnknownOutcome
-from services.email_worker.progress import ThrottledProgress
 from services.email_worker.retries import MAX_RETRIES, retry_delay
 from shared.names import TaskName
+from shared.progress import ThrottledProgress
 from shared.reports import Chunk, Mail, MailOutcome
 from shared.settings import load_settings
 

@@ -6,8 +6,8 @@ from celery import Task
 
 from services.file_worker.app import app
 from services.file_worker.processing import process_file
-from services.file_worker.progress import ThrottledProgress
 from shared.names import TaskName
+from shared.progress import ThrottledProgress
 from shared.reports import FileReport
 from shared.settings import load_settings
 from shared.storage import Storage

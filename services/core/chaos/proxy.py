@@ -110,9 +110,9 @@ class Proxy:
             except OSError:
                 client.close()
                 return
+            self._pairs.update({client: server, server: client})
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._pairs.update({client: server, server: client})
         elif ready in self._pairs:
             self._pass(ready)
 

@@ -9,9 +9,7 @@ import zipfile
 from collections import Counter
 
 import pytest
-from celery.exceptions import SoftTimeLimitExceeded
 
-from services.file_worker.progress import ThrottledProgress
 from services.file_worker.tasks import process as task
 from shared.names import TaskName
 from shared.settings import load_settings
@@ -60,28 +58,3 @@ def test_importing_the_tasks_loads_no_library_that_does_not_survive_a_fork():
     loaded = "import sys, services.file_worker.tasks; print({'pyvips', 'pypdfium2'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
-
-
-def test_progress_is_told_at_most_twice_a_second():
-    told, now = [], [0.0]
-    progress = ThrottledProgress(lambda *state: told.append(state), clock=lambda: now[0])
-    for tenth in range(31):
-        now[0] = tenth / 10
-        progress("reading", tenth, 30)
-    assert [current for _, current, _ in told] == [5, 10, 15, 20, 25, 30]
-
-
-def test_progress_that_cannot_be_told_is_logged_and_the_work_goes_on(caplog):
-    def fail(*state):
-        raise ConnectionError("result store is away")
-
-    ThrottledProgress(fail, clock=iter((0.0, 1.0)).__next__)("reading", 1, 2)
-    assert "result store is away" in caplog.text
-
-
-def test_a_time_limit_that_strikes_while_progress_is_told_is_not_swallowed():
-    def fail(*state):
-        raise SoftTimeLimitExceeded
-
-    with pytest.raises(SoftTimeLimitExceeded):
-        ThrottledProgress(fail, clock=iter((0.0, 1.0)).__next__)("reading", 1, 2)
