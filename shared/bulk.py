@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def bulk() -> Iterator[Bulk]:
     """Publish in bulk what a fleet's app publishes inside a ``with`` block, in this thread or greenlet.
 
-    Some hundred messages go out together; what is left goes when the block ends, and from then on the brokers have
-    all of it.  Inside the block ``delay()`` returns before that.  Tasks with a countdown or an eta are stored one by
-    one, as ever.  A block inside another is part of it.
+    Some hundred messages go out together, or those of half a second; what is left goes when the block ends, and from
+    then on the brokers have all of it.  Inside the block ``delay()`` returns before that.  Tasks with a countdown or an
+    eta are stored one by one, as ever.  A block inside another is part of it.
 
     A block that ends with an error drops what has not gone out yet; what has, stays.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kombu import Connection
@@ -22,6 +23,8 @@ MOST_MESSAGES = 500
 """After so many messages to one broker they are sent; larger batches gain nothing more."""
 MOST_BYTES = 1 << 20
 """After so many bytes of messages, too: a batch has to get through within the time of one publish."""
+LONGEST_WAIT_SECONDS = 0.5
+"""With the first message that comes so long after the first of its batch, too: a generator may be slow."""
 
 
 class BulkProducer:
@@ -40,6 +43,8 @@ class BulkProducer:
         self._messages: list[Message] = []
         self._ids: set[str] = set()
         self._bytes = 0
+        self._since = 0.0
+        """When the first of the messages was taken."""
         self._flight: Flight | None = None
         """What was sent last, when nobody has waited for it yet."""
 
@@ -87,10 +92,14 @@ class BulkProducer:
         self._take(message, message.size)
 
     def _take(self, message: Message, size: int) -> None:
+        now = monotonic()
+        if not self._messages:
+            self._since = now
         self._messages.append(message)
         self._ids.add(message.id)
         self._bytes += size
-        if len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES:
+        many = len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES
+        if many or now - self._since > LONGEST_WAIT_SECONDS:
             self.send()
 
     def holds(self, task_id: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +14,7 @@ from celery import chord, group
 from kombu import Connection
 from kombu.exceptions import EncodeError
 
+from shared import bulk_producers
 from shared.bulk import bulk, publish_many
 from shared.bulk_producers import MOST_MESSAGES
 from shared.canvas import map  # noqa: A004
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.concept("map, starmap")
 KINDS = (BrokerName.CRITICAL, BrokerName.BATCH)
 LEAST_BYTES = 200
 """No message of a task is shorter."""
+DEADLINE_SECONDS = 10.0
 
 
 class MutedProxy(Proxy):
@@ -47,6 +51,12 @@ def app(brokers):
     with fleet() as own:
         yield own
         taken(own)
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """A machine that is busy elsewhere for half a second must not split a batch."""
+    monkeypatch.setattr(bulk_producers, "LONGEST_WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture(params=KINDS)
@@ -122,6 +132,7 @@ def test_a_block_inside_another_is_part_of_it(app):
     assert len(taken(app, "batch")) == 3
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_is_left_of_a_block_that_fails_is_dropped(app):
     with suppress(LookupError), bulk():
         publish(app, "batch", MOST_MESSAGES + 3)
@@ -143,6 +154,24 @@ def test_large_messages_go_out_before_there_are_many(app):
             app.send_task("try.parked_batch", ("x" * 600_000,))
         assert len(taken(app, "batch")) == 2
     assert len(taken(app, "batch")) == 1
+
+
+def test_a_slow_generator_keeps_back_nothing_for_long(app, target):
+    """Else the members of a group would begin when the last one has been made."""
+    task, arrived = app.signature(f"try.parked_{target}"), []
+
+    def members():
+        deadline = monotonic() + DEADLINE_SECONDS
+        for number in count():
+            yield task.clone((number,))
+            arrived.extend(taken(app, target))
+            if arrived or monotonic() > deadline:
+                return
+            sleep(0.05)
+
+    sent = group(members()).apply_async()
+    assert arrived
+    assert sorted([*arrived, *taken(app, target)]) == sorted(one.id for one in sent)
 
 
 def test_threads_do_not_share_a_block(app):
