@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed-for-$(notdir $(PYTHON))
 LOCK := $(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
+# Some hundred processes of the fleet and its tests import the same modules: let Python keep them compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 CONCEPTS := -m concept tests/unit tests/contract tests/faults tests/guide tests/acceptance --notes-of-concepts=var/concepts.jsonl
 
 .DEFAULT_GOAL := help

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from celery import chain, chord
 
 from services.core.cli import exit_codes
+from services.core.history.search import TaskFilter, search_tasks
+from services.core.ledger.engine import open_ledger
 from shared.queues import Pool
-from shared.settings import child_environment
+from shared.settings import child_environment, load_settings
 from tests.fixtures.brokers import environment
 from tests.fixtures.proxy import proxy_to
 from tests.fixtures.workers import ROOT, WorkerProcess
@@ -117,8 +119,9 @@ def shown(*arguments: object, **options) -> Any:
 
 
 def states(task_id: str) -> dict[str, str]:
-    found = shown("tasks", "--text", task_id)["tasks"]
-    return {task["id"]: task["state"] for task in found}
+    """What the history has of a task, asked without the command line, which takes a second to start."""
+    with closing(open_ledger(load_settings().ledger_url)) as ledger, ledger.reading() as session:
+        return {task.id: task.state for task in search_tasks(session, TaskFilter(text=task_id)).tasks}
 
 
 def test_a_canvas_over_three_brokers_is_drawn_with_the_broker_of_each_step(recorder):
