@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.brokers import Broker
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
     from shared.celery_app import FleetCelery
+
+LONGEST_WAIT_SECONDS = 0.5
 
 
 @contextmanager
@@ -81,6 +84,8 @@ class Bulk:
     """What is published in bulk now, by app and broker."""
 
     def __init__(self) -> None:
+        self._sent_at = monotonic()
+        """When all was last sent."""
         self._producers: dict[tuple[FleetCelery, str], BulkProducer] = {}
         self._expected: dict[Expects, dict[str, None]] = {}
         self._last: tuple[Any, str] | None = None
@@ -89,7 +94,9 @@ class Bulk:
         """Return what takes the messages of an app for a broker."""
         producer = self._producers.get((app, broker.alias))
         if producer is None:
-            producer = self._producers[app, broker.alias] = BulkProducer(app, broker, self.tell)
+            producer = self._producers[app, broker.alias] = BulkProducer(
+                app, broker, self.tell, self._send_now_and_then
+            )
         return producer
 
     def expect(self, store: Expects, task_id: str) -> None:
@@ -111,6 +118,13 @@ class Bulk:
         if self._last is None or self._last[0] is not chord:
             self._last = (chord, encode(chord))
         return self._last[1]
+
+    def _send_now_and_then(self) -> None:
+        """Send what has waited, to whatever broker: who yields signatures may take long for each."""
+        if monotonic() - self._sent_at > LONGEST_WAIT_SECONDS:
+            self._sent_at = monotonic()
+            for producer in self._producers.values():
+                producer.send()
 
     def send(self) -> None:
         """Send what is left, and wait until the brokers have all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kombu import Connection
@@ -23,8 +22,6 @@ MOST_MESSAGES = 500
 """After so many messages to one broker they are sent; larger batches gain nothing more."""
 MOST_BYTES = 1 << 20
 """After so many bytes of messages, too: a batch has to get through within the time of one publish."""
-LONGEST_WAIT_SECONDS = 0.5
-"""With the first message that comes so long after the first of its batch, too: a generator may be slow."""
 
 
 class BulkProducer:
@@ -34,17 +31,17 @@ class BulkProducer:
         app: Whose messages they are.
         broker: Where they go.
         tell: Called before messages are sent.
+        taken: Called after each message that was taken.
     """
 
-    def __init__(self, app: FleetCelery, broker: Broker, tell: Callable[[], None]) -> None:
+    def __init__(self, app: FleetCelery, broker: Broker, tell: Callable[[], None], taken: Callable[[], None]) -> None:
         self._tell = tell
+        self._taken = taken
         self._app = app
         self._broker = broker
         self._messages: list[Message] = []
         self._ids: set[str] = set()
         self._bytes = 0
-        self._since = 0.0
-        """When the first of the messages was taken."""
         self._flight: Flight | None = None
         """What was sent last, when nobody has waited for it yet."""
 
@@ -92,15 +89,12 @@ class BulkProducer:
         self._take(message, message.size)
 
     def _take(self, message: Message, size: int) -> None:
-        now = monotonic()
-        if not self._messages:
-            self._since = now
         self._messages.append(message)
         self._ids.add(message.id)
         self._bytes += size
-        many = len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES
-        if many or now - self._since > LONGEST_WAIT_SECONDS:
+        if len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES:
             self.send()
+        self._taken()
 
     def holds(self, task_id: str) -> bool:
         """Tell whether the message of a task waits to be sent."""

@@ -43,6 +43,13 @@ def test_a_worker_tells_how_much_memory_it_has_with_its_pool(workers):
         assert told["memory_kib"] == pytest.approx(found / 1024, rel=0.3)
 
 
+def test_the_garbage_collector_of_a_child_leaves_alone_what_was_there_before(workers):
+    """It writes to whatever it looks at, and then no page is shared with the parent."""
+    for broker in BROKERS:
+        frozen = app.send_task("try.frozen", queue=served(broker, Pool.PREFORK)).get(timeout=20)
+        assert frozen > 50_000
+
+
 def test_when_everyone_who_was_named_has_replied_no_more_is_waited_for(workers):
     """Each broker has one of the nodes, and none hears of the others' replies."""
     told: list[dict] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import redis
@@ -66,6 +67,12 @@ def reject(self):
 @app.task(name="try.ignore")
 def ignore():
     raise Ignore
+
+
+@app.task(name="try.frozen")
+def frozen():
+    """Return how many objects the garbage collector of this process leaves alone."""
+    return gc.get_freeze_count()
 
 
 @app.task(name="try.sleep")
