@@ -26,6 +26,9 @@ SUBSCRIBE_WITHIN_SECONDS = 1.0
 REST_SECONDS = 5.0
 """How long a store that did not answer is left alone by publishes."""
 RECONNECT_WITHIN_SECONDS = 2.0
+UNSUBSCRIBE_TOGETHER = 500
+UNSUBSCRIBE_EVERY_SECONDS = 0.05
+"""Who lets go of the results of a group does so one by one, and a command for each took as long as publishing it."""
 
 OUT_OF_REACH = (
     exceptions.ConnectionError,
@@ -43,6 +46,7 @@ class ResultConsumer(redis.ResultConsumer):
     """Waits for results; lets go of none while the server is away or the interpreter shuts down."""
 
     _rest_until = 0.0
+    _unsubscribed_at = 0.0
     _pubsub: Any
     _lost_by: Exception | None = None
     """What went wrong with the connection, until there is another."""
@@ -55,13 +59,17 @@ class ResultConsumer(redis.ResultConsumer):
             self.subscribed_to.clear()
 
     def cancel_for(self, task_id: str) -> None:
-        """Stop waiting for a result.
+        """Stop waiting for a result, together with others that come soon after.
 
         A result that is collected at the interpreter's end would open a connection for it, which is too late then:
         Celery prints ``Exception ignored in … AsyncResult.__del__``.
         """
-        if not sys.is_finalizing():
-            super().cancel_for(task_id)
+        if sys.is_finalizing():
+            return
+        self._pending_unsubscribe.add(self._get_key_for_task(task_id))
+        many = len(self._pending_unsubscribe) >= UNSUBSCRIBE_TOGETHER
+        if many or monotonic() - self._unsubscribed_at > UNSUBSCRIBE_EVERY_SECONDS:
+            self._flush_pending_unsubscribe()
 
     def expect(self, task_ids: Collection[str]) -> None:
         """Listen for the results of tasks that are about to be published, if the store can be told of them soon.
@@ -95,6 +103,30 @@ class ResultConsumer(redis.ResultConsumer):
                 super().consume_from(task_id)
             else:
                 self.subscribed_to.add(self._get_key_for_task(task_id))
+
+    def _flush_pending_unsubscribe(self) -> None:
+        """Unsubscribe with one command, unless the connection is in use: whoever uses it does so then.
+
+        Celery's takes a command for each key.  The same rules hold here: see its comments.
+        """
+        if self._lock_depth.value:
+            return
+        while self._pending_unsubscribe and self._pubsub_lock.acquire(blocking=False):
+            self._lock_depth.value += 1
+            try:
+                self._unsubscribe()
+            finally:
+                self._lock_depth.value -= 1
+                self._pubsub_lock.release()
+
+    def _unsubscribe(self) -> None:
+        self._unsubscribed_at = monotonic()
+        pending = [self._pending_unsubscribe.pop() for _ in range(len(self._pending_unsubscribe))]
+        known = self.subscribed_to.intersection(pending)
+        self.subscribed_to.difference_update(known)
+        if known and self._pubsub:
+            with self.reconnect_on_error():
+                self._pubsub.unsubscribe(*known)
 
     def on_wait_for_pending(self, result: Any, **options: Any) -> None:
         """Look for a result that is there already, if the server can be asked."""

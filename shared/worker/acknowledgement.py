@@ -22,12 +22,12 @@ from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.exceptions import Ignore
 from celery.worker import state
-from celery.worker.components import Pool
 
 from shared.worker.acknowledged import Acknowledged, Beginning, Holding, message_name
 from shared.worker.acknowledged_request import Gate
 from shared.worker.aside import Aside
 from shared.worker.desk import Desk, DirectDesk, ProcessDesk, ThreadDesk
+from shared.worker.forking import FORKS
 from shared.worker.keeper import RecordKeeper
 from shared.worker.losses import LossWatch, keepsake
 from shared.worker.pools.last_tasks import asked_to_stop
@@ -41,7 +41,7 @@ TELLING = (redis.RedisError, OSError)
 class Acknowledgement(bootsteps.StartStopStep):
     """Gives a worker its ``Acknowledging``: made before the pool forks, its threads started after that."""
 
-    requires = (Pool,)
+    requires = FORKS
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
-from celery.worker.components import Pool
 
 from shared.chords.watch import ChordWatch
+from shared.worker.forking import FORKS
 
 if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
@@ -23,7 +23,7 @@ class WatchChords(bootsteps.StartStopStep):
     It starts after the pool, so that no child process is forked from a parent with this thread.
     """
 
-    requires = (Pool,)
+    requires = FORKS
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

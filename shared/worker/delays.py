@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery import bootsteps
-from celery.worker.components import Pool
 
 from shared.delays.mover import Mover
 from shared.delays.producer import WAITED_HEADER
+from shared.worker.forking import FORKS
 
 STOP_WITHIN_SECONDS = 1.0
 
@@ -20,7 +20,7 @@ class MoveDelayed(bootsteps.StartStopStep):
     It starts after the pool, so that no child process is forked from a parent with these threads.
     """
 
-    requires = (Pool,)
+    requires = FORKS
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

@@ -7,11 +7,11 @@ from typing import Any
 from celery import bootsteps
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.worker import state
-from celery.worker.components import Pool
 
 from shared.health import clock
 from shared.heartbeat import Heartbeat, Look
 from shared.settings import load_settings
+from shared.worker.forking import FORKS
 from shared.worker.readiness import Readiness, Seen
 from shared.worker.waiting import ASK_EVERY_SECONDS, WaitingWork
 
@@ -25,7 +25,7 @@ class Health(bootsteps.StartStopStep):
     its ``Heartbeat`` as ``worker.health``.
     """
 
-    requires = (Pool,)
+    requires = FORKS
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

@@ -8,10 +8,10 @@ from typing import Any
 
 import redis
 from celery import bootsteps
-from celery.worker.components import Pool
 
 from shared.pauses import PauseTable
 from shared.threads import start_thread
+from shared.worker.forking import FORKS
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ LOOK_EVERY_SECONDS = 1.0
 class Pausing(bootsteps.StartStopStep):
     """Looks every second which queues are paused, and has the loop of the worker follow."""
 
-    requires = (Pool,)
+    requires = FORKS
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

@@ -32,11 +32,11 @@ from celery import bootsteps
 from celery.apps.worker import install_worker_term_handler, safe_say
 from celery.platforms import EX_FAILURE
 from celery.worker import state
-from celery.worker.components import Pool
 
 from shared.health import clock
 from shared.queues import AFTER_GRACE_SECONDS
 from shared.threads import start_thread
+from shared.worker.forking import FORKS
 from shared.worker.pools.last_tasks import asked_to_stop
 from shared.worker.suspects import taken
 
@@ -51,7 +51,7 @@ END_WITHIN_SECONDS = AFTER_GRACE_SECONDS - 3.0
 class Stopping(bootsteps.StartStopStep):
     """Watches the grace period of a worker, from a thread that starts after the pool has forked."""
 
-    requires = (Pool,)
+    requires = FORKS
 
     def start(self, worker: Any) -> None:
         """Begin to watch."""

@@ -13,6 +13,7 @@ from services.core.cli import exit_codes
 from services.core.local.rolling import SERVERS
 from services.core.local.state import Phase, read_state
 from tests.fixtures.yard import yard
+from tests.fleet.inspection import wait_for
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -21,10 +22,16 @@ TO = re.compile(r"^X-Envelope-To: (\S+)$", re.MULTILINE)
 
 
 def leaders(home: Path) -> dict[str, int]:
+    wait_for(lambda: set(phases(home).values()) == {Phase.READY}, "all to be ready, also what ended and began again")
     state = read_state(home)
     assert state is not None
-    assert {service.phase for service in state.services.values()} == {Phase.READY}
     return {name: service.processes[0].pid for name, service in state.services.items()}
+
+
+def phases(home: Path) -> dict[str, Phase]:
+    state = read_state(home)
+    assert state is not None
+    return {name: service.phase for name, service in state.services.items()}
 
 
 def test_all_processes_are_restarted_under_load_and_each_mail_goes_out_once(tmp_path):

@@ -81,6 +81,20 @@ def test_a_group_of_more_than_go_out_at_once(store):
 
 
 @only("redis")
+def test_the_results_of_a_group_are_let_go_together(store):
+    """A command for each would take as long as publishing did."""
+    client, number = store.app.backend.client, 3 * MOST_MESSAGES
+    result = group(store.sig("add", n, 10) for n in range(number)).apply_async()
+    assert len(result.get(timeout=SECONDS)) == number
+    before = client.info("commandstats").get("cmdstat_unsubscribe", {"calls": 0})["calls"]
+    again = group(store.sig("add", n, 10) for n in range(number)).apply_async()
+    del again
+    calls = client.info("commandstats").get("cmdstat_unsubscribe", {"calls": 0})["calls"] - before
+    print(f"{calls} commands for {number} results")
+    assert calls < number / 10
+
+
+@only("redis")
 def test_what_was_published_before_is_waited_for_inside_a_bulk(store):
     """What is published inside is listened for when it is sent; anything else at once."""
     earlier, backend = store.app.AsyncResult("earlier"), store.app.backend

@@ -27,7 +27,7 @@ def test_two_fleets_know_each_their_own_names(brokers):
     with pytest.raises(UnknownQueue):
         core.send_task("core.clean_artefacts", queue=parked("batch"))
     with pytest.raises(UnknownTask):
-        other.send_task("core.clean_artefacts")
+        core.send_task("try.parked_batch")
 
 
 def test_importing_an_app_makes_none_current(brokers):
