@@ -26,10 +26,12 @@ from services.core.cli import (
     worker_commands,
     workflow_commands,
 )
+from services.core.cli.sections import SectionedGroup
 from shared.errors import ConfigurationError, FleetError, PublishError, ResultStoreOutOfReach
 
 app = typer.Typer(
     name="yard",
+    cls=SectionedGroup,
     help="Run the fleet, give it work, and see what became of it.",
     epilog=exit_codes.TABLE,
     no_args_is_help=True,
