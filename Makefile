@@ -33,8 +33,8 @@ down: venv ## Stop the fleet
 status: venv ## Show what runs
 	@$(BIN)/yard status
 
-test: $(STAMP)-flower servers ## Run all tests, against real brokers, five files at a time
-	@$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
+test: $(STAMP)-flower servers ## Run the tests, against real brokers, five files at a time; the pages of the guide are followed by test-guide
+	@$(BIN)/python -m pytest --ignore=tests/guide/test_pages.py --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)-dev ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not brokers"

@@ -26,7 +26,6 @@ os.environ.setdefault("YARD_LOG_FORMAT", "text")
 """Tests read logs as people do; those of the other form ask for it."""
 NEED_SERVERS = ("contract", "faults", "guide", "integration", "acceptance", "console")
 LONGEST = (
-    "guide/test_pages.py",
     "contract/test_yard_queues.py",
     "contract/test_fleet_history.py",
     "contract/test_celery_cli.py",
