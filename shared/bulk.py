@@ -119,6 +119,10 @@ class Bulk:
             self._last = (chord, encode(chord))
         return self._last[1]
 
+    def send_the_next_at_once(self) -> None:
+        """Let the next message wait for no other: a generator may take long for the one after it."""
+        self._sent_at = 0.0
+
     def _send_now_and_then(self) -> None:
         """Send what has waited, to whatever broker: who yields signatures may take long for each."""
         if monotonic() - self._sent_at > LONGEST_WAIT_SECONDS:

@@ -338,8 +338,8 @@ class FleetCelery(Celery):
         broker = broker_of_publication()
         if self.recorder is not None:
             return self.recorder.producer(broker or self.broker)
-        if producer is None and _getframe(1).f_code is PUBLISHES_MEMBERS:
-            return self._in_bulk()
+        if producer is None and (caller := _getframe(1)).f_code is PUBLISHES_MEMBERS:
+            return self._in_bulk(caller.f_locals["self"])
         if broker is not None and (delay := delay_of_publication()):
             return nullcontext(DelayingProducer(self, broker, str(queue_of_publication()), delay))
         if broker is not None and (batch := bulk_under_way()):
@@ -349,8 +349,14 @@ class FleetCelery(Celery):
         return super().producer_or_acquire(producer)
 
     @contextmanager
-    def _in_bulk(self) -> Iterator[Any]:
+    def _in_bulk(self, members: group) -> Iterator[Any]:
+        made_one_by_one = bulk_under_way() is None and type(members.tasks) not in (
+            list,
+            tuple,
+        )  # the others are lists too
         with bulk() as batch:
+            if made_one_by_one:
+                batch.send_the_next_at_once()
             yield batch.producer(self, self.broker)
 
     def connection(self, hostname: str | None = None, **options: Any) -> Connection:

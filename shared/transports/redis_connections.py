@@ -48,10 +48,20 @@ class BoundedConnection(redis.Connection):
         self._sock.settimeout(self.socket_timeout)
 
     def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
-        """Read an answer."""
+        """Read an answer.
+
+        Raises:
+            redis.ConnectionError: Also when another greenlet has closed the connection, for which redis-py has an
+                ``AttributeError``, and a worker's loop would end with it.
+        """
         if has_deadline():
             timeout = self._bound(None if timeout is SENTINEL else timeout)
-        return super().read_response(*args, timeout=timeout, **options)
+        try:
+            return super().read_response(*args, timeout=timeout, **options)
+        except AttributeError:
+            if self._sock is not None:
+                raise
+            raise redis.ConnectionError("The connection was closed meanwhile.") from None
 
     def _connect(self) -> socket.socket:
         connected = dial(self.host, self.port, self.socket_connect_timeout, self._prepare)

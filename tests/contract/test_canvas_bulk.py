@@ -175,6 +175,20 @@ def test_a_slow_generator_keeps_back_nothing_for_long(app):
     assert sorted([*arrived, *taken(app)]) == sorted(one.id for one in sent)
 
 
+def test_the_first_of_a_generator_waits_for_no_other(app, target):
+    """Celery takes two or three ahead, and a message that waits for the next one waits for all of those."""
+    arrived = []
+
+    def members():
+        for number in range(4):
+            yield app.signature(f"try.parked_{target}", (number,))
+            arrived.append(len(taken(app, target)))
+
+    sent = group(members()).apply_async()
+    assert sum(arrived) >= 1
+    assert sum(arrived) + len(taken(app, target)) == len(sent)
+
+
 def test_threads_do_not_share_a_block(app):
     with bulk(), ThreadPoolExecutor(1) as thread:
         ids = thread.submit(publish, app, "critical", 2).result()
