@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.brokers import Broker
 from shared.bulk_producers import BulkProducer
+from shared.deadlines import at_most
 from shared.producers import PublishFailed
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
 
 LONGEST_WAIT_SECONDS = 0.5
+ACCOUNT_WITHIN_SECONDS = 0.5
+"""How long other brokers are waited for when one has taken nothing for as long as a publish may take."""
 
 
 @contextmanager
@@ -153,7 +156,8 @@ class Bulk:
     def account_for(self, failed: PublishFailed) -> None:
         """Have an error tell of all messages, also of those that were sent after, or not sent."""
         try:
-            self.settle()
+            with at_most(ACCOUNT_WITHIN_SECONDS):
+                self.settle()
         except PublishFailed as other:
             failed.add(other)
         failed.unsent += tuple(task_id for producer in self._producers.values() for task_id in producer.left())

@@ -6,6 +6,7 @@ for a limited time; a connection on which nothing arrives is noticed within some
 
 from __future__ import annotations
 
+import selectors
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from socket import SHUT_RDWR
@@ -294,8 +295,8 @@ class Connection(Blockable, pyamqp.Connection):
             amqp.ConnectionForced: Nothing has arrived for more than an interval.
         """
         now = monotonic()
-        if now - self._ticked > self.heartbeat:
-            # This process did not run, or did something else: what has arrived meanwhile is not read yet.
+        if now - self._ticked > self.heartbeat or self._has_unread():
+            # This process did not run, or does something else: a worker that stops reads nothing while tasks end.
             self.last_heartbeat_received = now
         self._ticked = now
         super().heartbeat_tick(rate)
@@ -305,6 +306,15 @@ class Connection(Blockable, pyamqp.Connection):
             with suppress(OSError, AttributeError):  # it may be closed already
                 self.transport.sock.shutdown(SHUT_RDWR)  # a greenlet waits for it to say something, and is told now
             raise self._silence
+
+    def _has_unread(self) -> bool:
+        """Tell whether the server has said something that nobody has read yet."""
+        if self._transport is None or self._transport.sock is None:
+            return False
+        with selectors.DefaultSelector() as selector, suppress(OSError, ValueError):  # it is closed meanwhile
+            selector.register(self._transport.sock, selectors.EVENT_READ)
+            return bool(selector.select(0))
+        return False
 
 
 class Transport(pyamqp.Transport):

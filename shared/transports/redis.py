@@ -229,12 +229,19 @@ class Channel(BoundedPublishing, PutOnce, Pushing, ExpiringBindings, kombu_redis
         """Give back what is held, and close."""
         if self._in_poll and not self.closed:
             self._abandon_claim()
-            self.leases.answered(self._owner)
         self._in_poll = None
         super().close()
+        if self._keeper is not None:
+            self._keeper.answered(self._owner)
 
     def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002 - kombu's name and signature
-        """Send a claim, whose answer ``_brpop_read`` reads."""
+        """Send a claim, whose answer ``_brpop_read`` reads.
+
+        A greenlet may have closed the channel while this one connected.  Nobody would read the answer then, while the
+        keeper of leases kept what it brought for as long as the process lives.
+        """
+        if self.closed:
+            return
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return

@@ -85,3 +85,18 @@ def test_a_dead_letter_that_the_server_could_not_take_is_there_when_it_is_back(r
         wait_for(lambda: redis_client.lrange(DEAD, 0, -1) == [b"letter"], "the dead letter")
         assert redis_client.hlen(HELD) == 0
         assert redis_client.llen(LIST) == 0
+
+
+def test_a_channel_that_is_closed_claims_nothing(redis_url, redis_client):
+    """A greenlet that has ended its work asks for more, and while it connects another one closes the channel."""
+    with Connection(redis_url, transport="shared.transports.redis:Transport") as connection:
+        channel = connection.channel()
+        queue = Queue(LIST, routing_key=LIST, channel=channel)
+        Producer(channel).publish({}, routing_key=LIST, declare=[queue])
+        channel.basic_consume(LIST, no_ack=False, callback=lambda message: message, consumer_tag="one")
+        poller, keeper = channel.connection.cycle, channel.leases
+        channel.close()
+        poller._register_BRPOP(channel)
+        assert redis_client.llen(LIST) == 1
+        assert redis_client.hlen(HELD) == 0
+        assert keeper._may_hold() == []
