@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.celery_app import FleetCelery
 
 LONGEST_WAIT_SECONDS = 0.5
+"""After so long what waits goes out with the next message: a generator may be slow."""
 ACCOUNT_WITHIN_SECONDS = 0.5
 """How long other brokers are waited for when one has taken nothing for as long as a publish may take."""
 

@@ -350,12 +350,10 @@ class FleetCelery(Celery):
 
     @contextmanager
     def _in_bulk(self, members: group) -> Iterator[Any]:
-        made_one_by_one = bulk_under_way() is None and type(members.tasks) not in (
-            list,
-            tuple,
-        )  # the others are lists too
+        are_there = type(members.tasks) in (list, tuple)  # what reads a generator is of a type below list
+        outermost = bulk_under_way() is None
         with bulk() as batch:
-            if made_one_by_one:
+            if outermost and not are_there:
                 batch.send_the_next_at_once()
             yield batch.producer(self, self.broker)
 

@@ -61,6 +61,8 @@ class ResultConsumer(redis.ResultConsumer):
     def cancel_for(self, task_id: str) -> None:
         """Stop waiting for a result, together with others that come soon after.
 
+        The last ones, fewer than ``UNSUBSCRIBE_TOGETHER``, stay until the connection is used next.
+
         A result that is collected at the interpreter's end would open a connection for it, which is too late then:
         Celery prints ``Exception ignored in … AsyncResult.__del__``.
         """

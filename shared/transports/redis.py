@@ -230,9 +230,11 @@ class Channel(BoundedPublishing, PutOnce, Pushing, ExpiringBindings, kombu_redis
         if self._in_poll and not self.closed:
             self._abandon_claim()
         self._in_poll = None
-        super().close()
-        if self._keeper is not None:
-            self._keeper.answered(self._owner)
+        try:
+            super().close()
+        finally:
+            if self._keeper is not None:
+                self._keeper.answered(self._owner)
 
     def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002 - kombu's name and signature
         """Send a claim, whose answer ``_brpop_read`` reads.

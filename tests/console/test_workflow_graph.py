@@ -19,7 +19,7 @@ from tests.fixtures.console import PHONE, a_page, overflow_of, shoot, sign_in
 from tests.fixtures.history import failed, job, keep, seen, succeeded
 
 LONGEST_TASK_MS = 500
-"""Generous: 100 to 160 ms are usual with nothing beside, and what is measured is printed."""
+"""Generous: some 90 ms are usual with nothing beside, and what is measured is printed."""
 TASK = "ThreadControllerImpl::RunTask"
 """What chromium calls a task of a thread's event loop in its traces."""
 WATCH_TOUCHES = """() => {

@@ -49,6 +49,9 @@ class MutedProxy(Proxy):
 @pytest.fixture
 def app(brokers):
     with fleet() as own:
+        for broker in BROKERS:
+            publish(own, broker)  # declares its queue
+        taken(own)
         yield own
         taken(own)
 
@@ -72,12 +75,12 @@ def distant(brokers, target):
     proxy = MutedProxy(port)
     with environment({variable: brokers[variable].replace(f":{port}", f":{proxy.port}")}), fleet() as own:
         publish(own, target)
-        taken(own)
+        taken(own, target)
         yield own, proxy
         proxy.unmute()
     proxy.end()
     with fleet() as near:
-        taken(near)
+        taken(near, target)
 
 
 def publish(app, broker, number=1, **options):

@@ -53,7 +53,6 @@ class Processes(asynpool.AsynPool):
     """Celery's pool of processes, which keeps what it has sent to a child in mind."""
 
     ResultHandler = ResultHandler
-    _frozen = False
 
     def _create_worker_process(self, i: int) -> Any:
         """Fork, with what was imported out of reach of the garbage collector.
@@ -61,8 +60,7 @@ class Processes(asynpool.AsynPool):
         A collection writes to every object that it looks at, in the parent and in each child; then they share no page.
         Only what is there at the first fork is frozen, for what comes later may become garbage.
         """
-        if not self._frozen:
-            self._frozen = True
+        if not gc.get_freeze_count():
             gc.collect()
             gc.freeze()
         return super()._create_worker_process(i)
