@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from shared.brokers import Broker
 from shared.bulk_producers import BulkProducer
@@ -77,13 +77,6 @@ def publish_many(signatures: Iterable[Signature], **options: Any) -> list[AsyncR
         return [signature.apply_async(**options) for signature in signatures]
 
 
-class Expects(Protocol):
-    """A result store that listens for results from before their tasks are published."""
-
-    def expect(self, task_ids: Collection[str]) -> None:
-        """Listen for the results of tasks."""
-
-
 class Bulk:
     """What is published in bulk now, by app and broker."""
 
@@ -91,31 +84,14 @@ class Bulk:
         self._sent_at = monotonic()
         """When all was last sent."""
         self._producers: dict[tuple[FleetCelery, str], BulkProducer] = {}
-        self._expected: dict[Expects, dict[str, None]] = {}
         self._last: tuple[Any, str] | None = None
 
     def producer(self, app: FleetCelery, broker: Broker) -> BulkProducer:
         """Return what takes the messages of an app for a broker."""
         producer = self._producers.get((app, broker.alias))
         if producer is None:
-            producer = self._producers[app, broker.alias] = BulkProducer(
-                app, broker, self.tell, self._send_now_and_then
-            )
+            producer = self._producers[app, broker.alias] = BulkProducer(app, broker, self._send_now_and_then)
         return producer
-
-    def expect(self, store: Expects, task_id: str) -> None:
-        """Have a result store told of a task, before its message is sent."""
-        self._expected.setdefault(store, {})[task_id] = None
-
-    def holds(self, task_id: str) -> bool:
-        """Tell whether the message of a task waits to be sent."""
-        return any(producer.holds(task_id) for producer in self._producers.values())
-
-    def tell(self) -> None:
-        """Tell the result stores of the tasks whose messages are sent next."""
-        expected, self._expected = self._expected, {}
-        for store, task_ids in expected.items():
-            store.expect(task_ids)
 
     def text_of(self, chord: Any, encode: Callable[[Any], str]) -> str:
         """Return the body of a chord as JSON; that of the last one is kept, for its members follow each other."""
@@ -136,7 +112,6 @@ class Bulk:
 
     def send(self) -> None:
         """Send what is left, and wait until the brokers have all."""
-        self.tell()
         for producer in self._producers.values():
             producer.send(last=True)
 

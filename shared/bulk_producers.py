@@ -30,17 +30,14 @@ class BulkProducer:
     Args:
         app: Whose messages they are.
         broker: Where they go.
-        tell: Called before messages are sent.
         taken: Called after each message that was taken.
     """
 
-    def __init__(self, app: FleetCelery, broker: Broker, tell: Callable[[], None], taken: Callable[[], None]) -> None:
-        self._tell = tell
+    def __init__(self, app: FleetCelery, broker: Broker, taken: Callable[[], None]) -> None:
         self._taken = taken
         self._app = app
         self._broker = broker
         self._messages: list[Message] = []
-        self._ids: set[str] = set()
         self._bytes = 0
         self._flight: Flight | None = None
         """What was sent last, when nobody has waited for it yet."""
@@ -90,15 +87,10 @@ class BulkProducer:
 
     def _take(self, message: Message, size: int) -> None:
         self._messages.append(message)
-        self._ids.add(message.id)
         self._bytes += size
         if len(self._messages) >= MOST_MESSAGES or self._bytes >= MOST_BYTES:
             self.send()
         self._taken()
-
-    def holds(self, task_id: str) -> bool:
-        """Tell whether the message of a task waits to be sent."""
-        return task_id in self._ids
 
     def left(self) -> list[str]:
         """Return the ids of the tasks whose messages were not sent yet."""
@@ -117,10 +109,8 @@ class BulkProducer:
             PublishFailed: The broker did not take them, or those before.
         """
         messages, self._messages, self._bytes = self._messages, [], 0
-        self._ids.clear()
         with hand_over():
             if messages:
-                self._tell()
                 before, self._flight = self._flight, Flight(self._app, self._broker, messages)
                 if before is not None:
                     before.settle()

@@ -383,6 +383,14 @@ class FleetCelery(Celery):
         return super().backend if self.recorder is None else self.recorder.backend
 
     @cached_property
+    def AsyncResult(self) -> type:  # noqa: N802
+        """The class of results."""
+        handle: type = self.subclass_with_self(
+            "shared.results.handle:FleetResult", "AsyncResult", reverse="AsyncResult"
+        )
+        return handle
+
+    @cached_property
     def Worker(self) -> type:  # noqa: N802
         """The worker class, which joins the broker of its queues."""
         worker: type = self.subclass_with_self("shared.worker.controller:FleetWorker", name="Worker")

@@ -187,15 +187,11 @@ class PreparedCalls:
         app, prepared = self._app, known.prepared
         message, batch = known.wire(filled), bulk_under_way()
         if batch is not None:
-            if prepared.expected:
-                app.backend.on_task_call(None, filled.id)
             batch.producer(app, prepared.broker).take(message)
         else:
-            with as_publish_failed(lambda: prepared.broker):
-                if prepared.expected:
-                    app.backend.on_task_call(None, filled.id)
-                with app.amqp.pools[prepared.broker].acquire(block=True) as producer:
-                    producer.publish_prepared(message)
+            pool = app.amqp.pools[prepared.broker]
+            with as_publish_failed(lambda: prepared.broker), pool.acquire(block=True) as producer:
+                producer.publish_prepared(message)
         SENT.count(prepared.task, prepared.queue, prepared.broker.alias)
         if prepared.sent_event is not None:
             event = sent_event(prepared.sent_event, filled, follows)

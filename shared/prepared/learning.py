@@ -75,7 +75,6 @@ def learn(app: FleetCelery, sample: Sample) -> Prepared | None:
         timestamped="timestamp" in options,
         policy=retry_policy,
         show=shown(app, sample.task),
-        expected=not headers["ignore_result"] and type(app.backend).on_task_call is not Backend.on_task_call,
         sent_event=sample.sent_event
         and {name: value for name, value in sample.sent_event.items() if name not in OWN_OF_EVENTS},
     )
@@ -103,10 +102,9 @@ def is_ordinary(sample: Sample) -> bool:
 
 
 def store_is_known(app: FleetCelery, headers: Mapping[str, Any]) -> bool:
-    """Tell whether the result store needs no producer to be told of a task."""
-    store = app.backend
-    ours = isinstance(store, FleetStore) or type(store).on_task_call is Backend.on_task_call
-    return bool(headers["ignore_result"]) or ours
+    """Tell whether the result store need not be told of a task before it is published."""
+    told = type(app.backend).on_task_call
+    return bool(headers["ignore_result"]) or told in (FleetStore.on_task_call, Backend.on_task_call)
 
 
 def shown(app: FleetCelery, task: str) -> Callable[[Any], str]:

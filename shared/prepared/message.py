@@ -61,8 +61,6 @@ class Prepared:
     policy: RetryPolicy
     show: Callable[[Any], str]
     """How arguments are shown to people."""
-    expected: bool
-    """Whether the result store is told of each task before, for somebody may wait for its result."""
     sent_event: Mapping[str, Any] | None
     """What monitors are told of every message, if they are told."""
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import redis as redis_client
-from celery._state import task_join_will_block
 from celery.backends import redis
 from celery.exceptions import BackendGetMetaError, TimeoutError  # noqa: A004 - the one that get() raises
 from redis import exceptions
 
-from shared.bulk import bulk_under_way
 from shared.deadlines import at_most
 from shared.results.store import AT_LEAST_SECONDS, OUT_OF_REACH_SECONDS, FleetStore
 from shared.transports.redis_connections import BoundedConnection, BoundedTLSConnection
 
 logger = logging.getLogger(__name__)
 
-SUBSCRIBE_WITHIN_SECONDS = 1.0
-REST_SECONDS = 5.0
-"""How long a store that did not answer is left alone by publishes."""
-RECONNECT_WITHIN_SECONDS = 2.0
+LISTEN_WITHIN_SECONDS = 2.0
 UNSUBSCRIBE_TOGETHER = 500
 UNSUBSCRIBE_EVERY_SECONDS = 0.05
 """Who lets go of the results of a group does so one by one, and a command for each took as long as publishing it."""
@@ -45,18 +40,42 @@ REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 class ResultConsumer(redis.ResultConsumer):
     """Waits for results; lets go of none while the server is away or the interpreter shuts down."""
 
-    _rest_until = 0.0
     _unsubscribed_at = 0.0
     _pubsub: Any
     _lost_by: Exception | None = None
     """What went wrong with the connection, until there is another."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._unheard: set[str] = set()
+        """The keys that nobody listens for yet: of results that nobody has waited for, or of a lost connection."""
 
     def stop(self) -> None:
         """Close the connection; no result that is collected later opens another one, only to unsubscribe on it."""
         super().stop()
         with self._locked():
             self._pubsub = None
+            self._unheard.clear()
             self.subscribed_to.clear()
+
+    def on_after_fork(self) -> None:
+        """Give up the connection of the parent process; who waits here for what it waited for listens anew."""
+        super().on_after_fork()
+        self._forget_connection()
+
+    def consume_from(self, task_id: str) -> None:
+        """Listen for the result of a task as soon as somebody waits for any result.
+
+        Until then it costs no command: most results of those who publish much are never waited for.
+        """
+        key = self._get_key_for_task(task_id)
+        with self._locked():
+            self._pending_unsubscribe.discard(key)
+            if key in self.subscribed_to:
+                return
+            self._unheard.add(key)
+            if self._socket_waiter:
+                self._listen()
 
     def cancel_for(self, task_id: str) -> None:
         """Stop waiting for a result, together with others that come soon after.
@@ -68,58 +87,30 @@ class ResultConsumer(redis.ResultConsumer):
         """
         if sys.is_finalizing():
             return
-        self._pending_unsubscribe.add(self._get_key_for_task(task_id))
-        many = len(self._pending_unsubscribe) >= UNSUBSCRIBE_TOGETHER
-        if many or monotonic() - self._unsubscribed_at > UNSUBSCRIBE_EVERY_SECONDS:
-            self._flush_pending_unsubscribe()
-
-    def expect(self, task_ids: Collection[str]) -> None:
-        """Listen for the results of tasks that are about to be published, if the store can be told of them soon.
-
-        Else ``get`` does so, which looks for a result that is there already.  A store that is out of reach costs a
-        publish a second at most, and the publishes of the next seconds nothing.
-        """
-        if monotonic() < self._rest_until:
-            return
-        if not self._pubsub_lock.acquire(timeout=SUBSCRIBE_WITHIN_SECONDS):  # somebody reconnects
-            return
-        try:
-            with at_most(SUBSCRIBE_WITHIN_SECONDS), self._locked():
-                self._subscribe([self._get_key_for_task(each) for each in task_ids])
-        except self._connection_errors as error:
-            self._rest_until = monotonic() + REST_SECONDS
-            logger.warning("The result store does not answer, tasks are published all the same: %s", error)
-        finally:
-            self._pubsub_lock.release()
-
-    def consume_from(self, task_id: str) -> None:
-        """Listen for the result of a task; while the connection is lost, as soon as there is another.
-
-        Those of tasks whose messages wait to be sent in bulk are asked for with one command, just before.
-        """
-        if (batch := bulk_under_way()) is not None and batch.holds(task_id):
-            batch.expect(self, task_id)
-            return
-        with self._locked():
-            if self._lost_by is None:
-                super().consume_from(task_id)
-            else:
-                self.subscribed_to.add(self._get_key_for_task(task_id))
+        key = self._get_key_for_task(task_id)
+        self._unheard.discard(key)
+        self._pending_unsubscribe.add(key)
+        self._flush_pending_unsubscribe()
 
     def _flush_pending_unsubscribe(self) -> None:
-        """Unsubscribe with one command, unless the connection is in use: whoever uses it does so then.
+        """Unsubscribe with one command for many, unless the connection is in use: whoever uses it does so then.
 
         Celery's takes a command for each key.  The same rules hold here: see its comments.
         """
         if self._lock_depth.value:
             return
-        while self._pending_unsubscribe and self._pubsub_lock.acquire(blocking=False):
+        while self._is_time_to_unsubscribe() and self._pubsub_lock.acquire(blocking=False):
             self._lock_depth.value += 1
             try:
                 self._unsubscribe()
             finally:
                 self._lock_depth.value -= 1
                 self._pubsub_lock.release()
+
+    def _is_time_to_unsubscribe(self) -> bool:
+        pending = len(self._pending_unsubscribe)
+        long_ago = monotonic() - self._unsubscribed_at > UNSUBSCRIBE_EVERY_SECONDS
+        return pending >= UNSUBSCRIBE_TOGETHER or (pending > 0 and long_ago)
 
     def _unsubscribe(self) -> None:
         self._unsubscribed_at = monotonic()
@@ -131,20 +122,22 @@ class ResultConsumer(redis.ResultConsumer):
                 self._pubsub.unsubscribe(*known)
 
     def on_wait_for_pending(self, result: Any, **options: Any) -> None:
-        """Look for a result that is there already, if the server can be asked."""
+        """Listen, and look for a result that is there already, if the server can be asked."""
         timeout = options.get("timeout")
         try:
             with at_most(OUT_OF_REACH_SECONDS if timeout is None else max(timeout, AT_LEAST_SECONDS)):
+                with self._locked():
+                    self._listen(looked_for={self._get_key_for_task(each) for each in _ids_in(result)})
                 super().on_wait_for_pending(result, **options)
         except (BackendGetMetaError, *OUT_OF_REACH) as error:
             with self._locked():
                 self._lose(error)
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Wait for what the server tells; connect again first where the connection was lost."""
-        if self._lost_by is not None:
+        """Wait for what the server tells; listen first for what is waited for since, or again."""
+        if self._unheard:
             with self._locked():
-                self._reconnect()
+                self._listen()
         super().drain_events(timeout)
 
     def _wait_for_pending(self, result: Any, timeout: float | None = None, **options: Any) -> Iterator[None]:
@@ -157,40 +150,60 @@ class ResultConsumer(redis.ResultConsumer):
                 f"No result within {timeout:g} s: {self.backend.unreachable(self._lost_by)}"
             ) from self._lost_by
 
-    def _reconnect(self) -> None:
-        """Connect again, once, and fetch what came in the meantime; else the next turn of who waits tries.
+    def _listen(self, looked_for: Collection[str] = ()) -> None:
+        """Subscribe to what nobody listens for yet, then look for what is there already; else the next turn tries.
 
-        Celery tries for twenty seconds, whatever the timeout of ``get``, and then wants the process restarted.
+        Celery subscribes before each publish, and after an outage tries for twenty seconds, whatever the timeout of
+        ``get``, and then wants the process restarted.
+
+        Args:
+            looked_for: Keys that the caller will look for.
         """
+        keys = self._unheard.copy()  # results that are collected meanwhile leave it
+        if not keys:
+            return
         try:
-            with at_most(RECONNECT_WITHIN_SECONDS):
-                self._reconnect_pubsub()
-        except self._connection_errors as error:
+            with at_most(LISTEN_WITHIN_SECONDS):
+                if self._pubsub is None:
+                    self._pubsub = self.backend.client.pubsub(ignore_subscribe_messages=True)
+                self._pubsub.subscribe(*keys)
+                self._unheard -= keys
+                self.subscribed_to |= keys
+                self._look_for(keys.difference(looked_for))
+        except OUT_OF_REACH as error:
             self._lose(error)
         else:
             self._lost_by = None
 
+    def _look_for(self, keys: Collection[str]) -> None:
+        for meta in self.backend.client.mget(keys) if keys else ():
+            if meta:
+                self.on_state_change(self._decode_result(meta), None)
+
+    def _reconnect(self) -> None:
+        """Connect again, and fetch what came in the meantime."""
+        self._forget_connection()
+        self._listen()
+
     def _lose(self, error: Exception) -> None:
         if self._lost_by is None:
             logger.warning("Results can't be waited for now, and will be: %s", error)
-        self._pubsub, self._lost_by = None, error
+        self._lost_by = error
+        self._forget_connection()
 
-    def _subscribe(self, keys: Sequence[str]) -> None:
-        if self._lost_by is not None:
-            self._reconnect_pubsub()
-            self._lost_by = None
-        elif self._pubsub is None:
-            self._pubsub = self.backend.client.pubsub(ignore_subscribe_messages=True)
-        self._pending_unsubscribe.difference_update(keys)
-        new = [key for key in keys if key not in self.subscribed_to]
-        if not new:
-            return
-        try:
-            self._pubsub.subscribe(*new)
-        except self._connection_errors:
-            self._reconnect_pubsub()
-            self._pubsub.subscribe(*new)
-        self.subscribed_to.update(new)
+    def _forget_connection(self) -> None:
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            pubsub.close()
+        self._unheard |= self.subscribed_to - self._pending_unsubscribe
+        self.subscribed_to.clear()
+        self._pending_unsubscribe.clear()
+
+
+def _ids_in(result: Any) -> list[str]:
+    """Return the ids that a result looks for: its own, or those of its members."""
+    members = getattr(result, "results", None)
+    return [result.id] if members is None else [each.id for each in members]
 
 
 class RedisBackend(FleetStore, redis.RedisBackend):
@@ -213,15 +226,6 @@ class RedisBackend(FleetStore, redis.RedisBackend):
     def is_out_of_reach(self, error: Exception) -> bool:
         """Tell whether Redis does not answer, still loads its data, or is full."""
         return isinstance(error, OUT_OF_REACH) and not isinstance(error, REFUSED)
-
-    def on_task_call(self, producer: Any, task_id: str) -> None:  # noqa: ARG002 - Celery's signature
-        """Prepare for the result of a task that is about to be published."""
-        if task_join_will_block():
-            return
-        if (batch := bulk_under_way()) is not None:
-            batch.expect(self.result_consumer, task_id)
-        else:
-            self.result_consumer.expect([task_id])
 
     def ensure(self, fun: Callable[..., Any], args: Any, **_policy: Any) -> Any:
         """Carry out a command, for as long as is waited for any other; Celery has a second count of tries here."""

@@ -83,6 +83,9 @@ class FleetStore(ChordStore):
         # Else Celery makes a store, with connections of its own, for each thread: with gevent for each task.
         self.thread_safe = True
 
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Do nothing: who waits for a result says so then, and no publish depends on a store."""
+
     def close(self) -> None:
         """Close the connections of this process; new ones are opened when the store is used again."""
         raise NotImplementedError
