@@ -6,55 +6,33 @@ Nothing in Celery is patched; a ``FleetCelery`` works beside any other app in th
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from sys import _getframe
 from threading import RLock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from celery import Celery
 from celery.app.base import PendingConfiguration
 from celery.app.utils import _new_key_to_old, _old_key_to_new
-from celery.canvas import group
 from celery.result import AsyncResult
-from kombu import Connection
-from kombu.pools import ProducerPool
 
 from shared.arguments import LargeArguments, Reference
 from shared.bounds import Bounds
-from shared.brokers import Broker, Brokers, kind_of
-from shared.bulk import bulk, bulk_under_way
+from shared.brokers import Broker, Brokers
 from shared.canvas.scattering import add_scatter
 from shared.canvas.signatures import signature
 from shared.chords.deadline import DEADLINE_SECONDS
 from shared.chords.table import ChordTable
-from shared.configuration import (
-    FIXED_TRANSPORT_OPTIONS,
-    FLEET_DEFAULTS,
-    TRANSPORT_OPTIONS,
-    TRANSPORTS,
-    CheckedSettings,
-)
+from shared.configuration import FLEET_DEFAULTS, CheckedSettings
+from shared.connecting import ConnectingCelery
 from shared.delays.entry import AT_ONCE, Delay
 from shared.delays.fallback import waits_in_a_worker
 from shared.delays.firing import firing_under_way
-from shared.delays.producer import DelayingProducer
 from shared.delays.table import DelayTable
 from shared.errors import ConfigurationError, InvalidTable, UnknownSetting, UnknownTask
 from shared.events import Subscribers
 from shared.prepared.calls import PreparedCalls
 from shared.producers import as_publish_failed
-from shared.publishing import (
-    FleetAMQP,
-    broker_of_publication,
-    delay_of_publication,
-    place_of,
-    publication,
-    queue_of_publication,
-)
+from shared.publishing import FleetAMQP, publication
 from shared.queues import QueueSpec
 from shared.results.large import LargeResults
 from shared.results.opening import close_store, open_store
@@ -68,11 +46,8 @@ if TYPE_CHECKING:
     from shared.testing.recording import Recorder
     from shared.worker.acknowledgement import Acknowledging
 
-PUBLISHES_MEMBERS = group._apply_tasks.__code__  # noqa: SLF001
-"""Where Celery publishes the members of groups and of headers of chords; nothing else tells it from other callers."""
 
-
-class FleetCelery(Celery):
+class FleetCelery(ConnectingCelery):
     """A Celery app over several brokers, each of which owns some of the queues.
 
     Args:
@@ -168,18 +143,6 @@ class FleetCelery(Celery):
         add_scatter(self)
 
     @cached_property
-    def brokers(self) -> Brokers:
-        """The brokers of the fleet, by alias.
-
-        Raises:
-            InvalidTable: A queue or ``home`` names a broker that is not among them.
-        """
-        brokers = self._brokers() if callable(self._brokers) else self._brokers
-        for alias in {self.home, *self.routing.owners.values()} - set(brokers):
-            raise InvalidTable(f"The tables name broker {alias!r}, which the fleet does not have.")
-        return brokers
-
-    @cached_property
     def large_results(self) -> LargeResults | None:
         """Where large results lie; ``None`` when all lie in the result store."""
         return self._large_results() if callable(self._large_results) else self._large_results
@@ -222,33 +185,6 @@ class FleetCelery(Celery):
         """
         super().set_current()
         self.set_default()
-
-    @property
-    def broker(self) -> Broker:
-        """The broker that this process belongs to: a worker's is the one that owns its queues."""
-        return self._joined or self.brokers.find(self.conf.broker_url)
-
-    @property
-    def joined(self) -> Broker | None:
-        """The broker that this process joined as a worker of its queues; ``None`` where it is no worker."""
-        return self._joined
-
-    def join(self, queues: Iterable[str]) -> None:
-        """Make this process belong to the broker that owns the given queues, as a worker of them does.
-
-        Raises:
-            UnknownQueue: A queue is not in the table.
-            MixedBrokers: The queues belong to more than one broker.
-        """
-        self._joined = self.brokers[self.routing.the_one_broker(queues)]
-
-    def on_broker(self, alias_or_url: str) -> Any:
-        """Send remote control commands to the workers of one broker alone, for the length of a ``with`` block.
-
-        Raises:
-            UnknownBroker: The fleet has no such broker.
-        """
-        return publication(self.brokers.find(alias_or_url))
 
     def send_task(
         self,
@@ -329,53 +265,6 @@ class FleetCelery(Celery):
     def signature(self, *args: Any, **options: Any) -> Any:
         """Make a signature of this app's, as ``celery.signature`` does."""
         return signature(*args, **{**options, "app": self})
-
-    def producer_or_acquire(self, producer: Any = None) -> Any:
-        """Return a context with the given producer, or one of the right broker where it is of another.
-
-        The members of a group are published inside of it, and go out in bulk.
-        """
-        broker = broker_of_publication()
-        if self.recorder is not None:
-            return self.recorder.producer(broker or self.broker)
-        if producer is None and (caller := _getframe(1)).f_code is PUBLISHES_MEMBERS:
-            return self._in_bulk(caller.f_locals["self"])
-        if broker is not None and (delay := delay_of_publication()):
-            return nullcontext(DelayingProducer(self, broker, str(queue_of_publication()), delay))
-        if broker is not None and (batch := bulk_under_way()):
-            return nullcontext(batch.producer(self, broker))
-        if producer is not None and broker is not None and place_of(producer.connection) != broker.place:
-            producer = None
-        return super().producer_or_acquire(producer)
-
-    @contextmanager
-    def _in_bulk(self, members: group) -> Iterator[Any]:
-        are_there = type(members.tasks) in (list, tuple)  # what reads a generator is of a type below list
-        outermost = bulk_under_way() is None
-        with bulk() as batch:
-            if outermost and not are_there:
-                batch.send_the_next_at_once()
-            yield batch.producer(self, self.broker)
-
-    def connection(self, hostname: str | None = None, **options: Any) -> Connection:
-        """Return a lazy connection to a broker, by alias or URL; to the app's own by default."""
-        return self.connection_for_write(hostname, **options)
-
-    def connection_for_read(self, url: str | None = None, **options: Any) -> Connection:
-        """Return a lazy connection to a broker, by alias or URL; to the app's own by default."""
-        return self._connection(url or self.broker.url.get_secret_value(), **options)
-
-    def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
-        """Return a lazy connection to a broker, by alias or URL; to that of the publish under way by default."""
-        broker = broker_of_publication() or self.broker
-        return self._connection(url or broker.url.get_secret_value(), **options)
-
-    @property
-    def pool(self) -> Any:
-        """The connection pool of the broker that is written to now."""
-        self._ensure_after_fork()
-        producers: ProducerPool = self.amqp.producer_pool
-        return producers.connections
 
     @property
     def backend(self) -> Any:
@@ -462,19 +351,6 @@ class FleetCelery(Celery):
         pending = PendingConfiguration(self._preconf, self._finalize_pending_conf)
         return CheckedSettings(pending, prefix=self.namespace, keys=(_old_key_to_new, _new_key_to_old))
 
-    def _connection(self, url: Any, **options: Any) -> Connection:
-        if url in self.brokers:
-            url = self.brokers[url].url.get_secret_value()
-        kind = kind_of(url) if isinstance(url, str) else None
-        if kind:
-            given = {**self.conf.broker_transport_options, **(options.get("transport_options") or {})}
-            refuse_fixed(given)
-            options["transport"] = options.get("transport") or TRANSPORTS[urlsplit(url).scheme]
-            options["transport_options"] = {**TRANSPORT_OPTIONS[kind], **given}
-            if verifies_by_default(url) and not (options.get("ssl") or self.conf.broker_use_ssl):
-                options["ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-        return super()._connection(url, **options)
-
     def _get_backend(self) -> Any:
         return open_store(self)
 
@@ -482,30 +358,6 @@ class FleetCelery(Celery):
         super()._after_fork()
         if "amqp" in self.__dict__:
             self.amqp.pools.start_afresh()
-
-
-def refuse_fixed(transport_options: Mapping[str, Any]) -> None:
-    """Refuse transport options on which everybody must agree, for messages would lie where nobody looks.
-
-    Publisher confirms can't be switched off either: without them a publish that returned may be lost.
-
-    Raises:
-        ConfigurationError: One of them is set.
-    """
-    fixed = sorted(FIXED_TRANSPORT_OPTIONS & transport_options.keys())
-    if fixed:
-        raise ConfigurationError(f"A fleet sets these transport options itself: {', '.join(fixed)}; leave them out.")
-    if not transport_options.get("confirm_publish", True):
-        raise ConfigurationError("A fleet's publishes are always confirmed; leave out confirm_publish.")
-
-
-def verifies_by_default(url: str) -> bool:
-    """Tell whether a URL asks for Redis over TLS and does not say how certificates are checked.
-
-    kombu would not check them at all then.
-    """
-    parts = urlsplit(url)
-    return parts.scheme == "rediss" and "ssl_" not in parts.query
 
 
 def table_of(queues: Iterable[QueueSpec]) -> dict[str, QueueSpec]:

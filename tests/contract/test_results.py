@@ -81,6 +81,26 @@ def test_a_group_of_more_than_go_out_at_once(store):
     assert result.get(timeout=SECONDS) == [n + 10 for n in range(MOST_MESSAGES + 10)]
 
 
+@only("redis")
+@pytest.mark.parametrize(
+    ("before", "state"),
+    [
+        (b'{"status": "SUCCESS", "result": 1}', "SUCCESS"),
+        (b'{"result": 1, "status": "SUCCESS"}', "SUCCESS"),  # as others may write it
+        (b'{"status": "STARTED", "result": {"status": "SUCCESS"}}', "FAILURE"),
+        (b'{"status": "FAILURE", "result": null}', "FAILURE"),
+        (b"[1]", "FAILURE"),
+        (b"rubbish", "FAILURE"),
+    ],
+)
+def test_the_result_of_a_task_that_has_succeeded_stays(store, before, state):
+    backend = store.app.backend
+    backend.client.set(backend.get_key_for_task("again"), before)
+    backend.store_result("again", ValueError("late"), "FAILURE")
+    assert store.app.AsyncResult("again").state == state
+    backend.forget("again")
+
+
 def commands(store, name):
     return store.app.backend.client.info("commandstats").get(f"cmdstat_{name}", {"calls": 0})["calls"]
 
