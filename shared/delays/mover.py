@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from shared.brokers import Broker, BrokerKind
 from shared.delays.entry import Entry
 from shared.delays.refusals import Refusals
+from shared.delays.table import Due
 from shared.errors import UnknownName
 from shared.handover import hand_over
 from shared.transports.once import once, settle
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 0.2
-"""An entry that another process stored, due before the others, is found after this time."""
+"""How often the lookout of a broker looks: an entry that was stored since, due before the others, is found then."""
+OTHERS_LOOK_EVERY_SECONDS = 1.0
+"""How often each of the others does: to help when much is due, and when the lookout is gone.  In a fleet of a hundred
+workers, all that looked often would take half a core, to find nothing."""
 REST_SECONDS = 1.0
 """How long a mover leaves a server alone that did not answer."""
 WORK_WITHIN_SECONDS = 3.0
@@ -93,7 +97,7 @@ class BrokerMover:
             due = self._app.delays.claim_due(self._broker.alias, self._token)
             if not due.entries:
                 self._complained = False
-                return LOOK_EVERY_SECONDS if due.next_in is None else min(LOOK_EVERY_SECONDS, due.next_in)
+                return pause_after(due)
             return self._move(due.entries, started + WORK_WITHIN_SECONDS)
         except (redis.RedisError, OSError) as error:
             self._complain("Shared state does not answer; delayed tasks wait: %s", type(error).__name__)
@@ -173,3 +177,10 @@ class BrokerMover:
         """Log an outage, once for as long as it lasts."""
         logger.log(logging.DEBUG if self._complained else logging.WARNING, text, *values)
         self._complained = True
+
+
+def pause_after(due: Due) -> float:
+    """Return when to look again, of what nothing was due."""
+    if not due.is_lookout:
+        return OTHERS_LOOK_EVERY_SECONDS
+    return LOOK_EVERY_SECONDS if due.next_in is None else min(LOOK_EVERY_SECONDS, due.next_in)

@@ -8,6 +8,7 @@
 | ``fleet.delayed.ids``   | sorted set | the entry ids in the order of their task ids                               |
 | ``fleet.delayed.queues``| hash       | queue → how many wait for it                                               |
 | ``fleet.delayed.stamps``| hash       | entry id → broker, a line feed, its stamps as JSON; of those that have some |
+| ``fleet.delayed.lookouts``| hash     | broker → the mover that looks most often, a blank, until when               |
 | ``fleet.delayed.refused``| hash      | entry id → how often it was refused, a blank, why it last was              |
 
 All times are in seconds by the clock of the server.  Scripts that must work on a server at ``maxmemory`` begin with a
@@ -23,6 +24,7 @@ IDS = "fleet.delayed.ids"
 QUEUES = "fleet.delayed.queues"
 STAMPS = "fleet.delayed.stamps"
 REFUSED = "fleet.delayed.refused"
+LOOKOUTS = "fleet.delayed.lookouts"
 
 NOW = """
 local time = redis.call('TIME')
@@ -86,12 +88,20 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0
     redis.call('ZREM', KEYS[3], id)
   end
 end
+local known = redis.call('HGET', KEYS[4], ARGV[5])
+local lookout, ends = string.match(known or '', '^(%S+) (%S+)$')
+local is_ours = lookout == ARGV[1]
+if not is_ours and (not lookout or tonumber(ends) <= now) then is_ours, ends = true, now end
+if is_ours and ends - now < ARGV[6] / 2 then
+  redis.call('HSET', KEYS[4], ARGV[5], ARGV[1] .. ' ' .. (now + ARGV[6]))
+end
 local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-return {first[2] and tostring(first[2] - now) or '', answer}
+return {first[2] and tostring(first[2] - now) or '', answer, is_ours and 1 or 0}
 """
 )
-"""KEYS: entries, claims, due.  ARGV: token, lease, the most entries, about the most bytes.
-Returns in how many seconds the next one is due, and what was claimed: ids and entries.
+"""KEYS: entries, claims, due, lookouts.  ARGV: token, lease, the most entries, about the most bytes, the broker, how
+long one is its lookout.
+Returns in how many seconds the next one is due, what was claimed, ids and entries, and whether who asks is the lookout.
 A claim may also have run out before its entry is due: whoever was to revoke that died.  It waits on."""
 
 CLAIM_THESE = (

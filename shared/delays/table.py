@@ -17,6 +17,7 @@ from shared.delays.scripts import (
     DUE,
     ENTRIES,
     IDS,
+    LOOKOUTS,
     NOTE_REFUSAL,
     QUEUES,
     REFUSED,
@@ -29,6 +30,7 @@ from shared.state import State
 
 LEASE_SECONDS = 10.0
 """An entry whose mover is gone is handed to another this long after it was claimed."""
+LOOKOUT_SECONDS = 2.0
 MOST_AT_ONCE = 100
 BYTES_AT_ONCE = 4_000_000
 IDS_AT_ONCE = 500
@@ -41,6 +43,8 @@ class Due(NamedTuple):
     """Ids, each with its entry as it lies in the table."""
     next_in: float | None
     """Seconds until the next one is due; ``None`` when none waits."""
+    is_lookout: bool
+    """Whether it is left to who asked to look often."""
 
 
 class Refusal(NamedTuple):
@@ -91,11 +95,14 @@ class DelayTable:
         return bool(answer)
 
     def claim_due(self, broker: str, token: str) -> Due:
-        """Claim what is due for a broker, oldest first, for ``LEASE_SECONDS``."""
-        values = [token, LEASE_SECONDS, MOST_AT_ONCE, BYTES_AT_ONCE]
-        next_in, answer = self._run(CLAIM, [ENTRIES, CLAIMS, f"{DUE}{broker}"], values)
+        """Claim what is due for a broker, oldest first, for ``LEASE_SECONDS``.
+
+        Of all that ask the first becomes the lookout, until it has not asked for ``LOOKOUT_SECONDS``.
+        """
+        values = [token, LEASE_SECONDS, MOST_AT_ONCE, BYTES_AT_ONCE, broker, LOOKOUT_SECONDS]
+        next_in, answer, is_lookout = self._run(CLAIM, [ENTRIES, CLAIMS, f"{DUE}{broker}", LOOKOUTS], values)
         entries = [(identity.decode(), entry) for identity, entry in zip(answer[::2], answer[1::2], strict=True)]
-        return Due(entries, max(0.0, float(next_in)) if next_in else None)
+        return Due(entries, max(0.0, float(next_in)) if next_in else None, bool(is_lookout))
 
     def claim(self, ids: Sequence[str], token: str) -> tuple[list[bytes], bool]:
         """Claim certain entries.
