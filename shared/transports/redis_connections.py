@@ -65,7 +65,11 @@ class BoundedConnection(redis.Connection):
 
     def _connect(self) -> socket.socket:
         connected = dial(self.host, self.port, self.socket_connect_timeout, self._prepare)
-        connected.settimeout(time_left(self.socket_timeout))  # TLS shakes hands next
+        try:
+            connected.settimeout(time_left(self.socket_timeout))  # TLS shakes hands next
+        except TimeoutError:
+            connected.close()
+            raise
         return connected
 
     def _prepare(self, connecting: socket.socket) -> None:

@@ -18,6 +18,7 @@ from services.core.cli import exit_codes
 from services.core.ledger.engine import open_ledger
 from services.core.local.fleet import LocalFleet
 from services.core.local.plan import YARD, switchyard_plan
+from services.core.local.processes import is_alive
 from services.core.usecases.submit_mail import submit_mail
 from shared.settings import child_environment
 from shared.storage import Storage
@@ -64,7 +65,7 @@ def test_ctrl_c_leaves_no_process(tmp_path):
         _, complained = run.communicate(timeout=200)
     assert run.returncode == exit_codes.INTERRUPTED
     assert "Traceback" not in complained
-    assert [process for process in family if process.is_running()] == []
+    assert [process for process in family if is_alive(process)] == []
 
 
 @pytest.fixture(scope="module")
