@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from urllib.parse import urlsplit
+
 import pytest
 import redis
 
@@ -23,14 +26,21 @@ def test_one_that_another_greenlet_has_closed_is_broken(brokers):
         connection.read_response()
 
 
+class Noting(BoundedConnection):
+    """Keeps the socket that it made last."""
+
+    made: socket.socket
+
+    def _prepare(self, connecting: socket.socket) -> None:
+        self.made = connecting
+        super()._prepare(connecting)
+
+
 def test_one_that_connects_at_the_very_deadline_leaves_no_socket(brokers, monkeypatch):
-    url = switchyard_brokers()["default"].url.get_secret_value()
-    connection = redis.ConnectionPool.from_url(url, connection_class=BoundedConnection).make_connection()
-    dialed, prepare = [], connection._prepare
-    monkeypatch.setattr(connection, "_prepare", lambda connecting: dialed.append(connecting) or prepare(connecting))
+    where = urlsplit(switchyard_brokers()["default"].url.get_secret_value())
+    connection = Noting(host=where.hostname, port=where.port)
     times = iter([0.0, 0.5, 1.5])  # when the deadline is set, before the connection is made, and after
     monkeypatch.setattr(deadlines, "monotonic", lambda: next(times))
     with at_most(1.0), pytest.raises(TimeoutError):
         connection._connect()
-    [left] = dialed
-    assert left.fileno() == -1
+    assert connection.made.fileno() == -1
