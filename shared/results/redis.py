@@ -87,15 +87,14 @@ class ResultConsumer(redis.ResultConsumer):
     def consume_from(self, task_id: str) -> None:
         """Listen for the result of a task as soon as somebody waits for any result.
 
-        Until then it costs no command: most results of those who publish much are never waited for.
+        Until then it costs no command: most results of those who publish much are never waited for.  Nor does it wait
+        for a thread that listens, or tries to: the members of a group come here while they are published.
         """
         key = self._get_key_for_task(task_id)
-        with self._locked():
-            self._pending_unsubscribe.discard(key)
-            if key in self.subscribed_to:
-                return
-            self._unheard.add(key)
-            if self._socket_waiter:
+        self._pending_unsubscribe.discard(key)
+        self._unheard.add(key)
+        if self._socket_waiter:
+            with self._locked():
                 self._listen()
 
     def cancel_for(self, task_id: str) -> None:

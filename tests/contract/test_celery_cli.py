@@ -102,7 +102,9 @@ def worker(brokers, tmp_path, target, pool):
         def start(*options: str, of: str = "tests.fleet.app"):
             node = f"{target}.{pool}@cli"
             options = (f"-Q{served(target, pool)}", f"--pool={pool}", f"-n{node}", "--without-mingle", *options)
-            started = WorkerProcess(of, *options, log=tmp_path / f"{target}-{pool}")
+            log = tmp_path / f"{target}-{pool}"
+            started = WorkerProcess(of, *options, log=log)
+            stack.callback(lambda: print(started.output))  # shown where a test fails
             stack.callback(started.stop)
 
             def tell(*command: object) -> Any:
