@@ -15,8 +15,8 @@ from shared.results.store import FleetStore
 class FleetResult(AsyncResult):
     """Celery's ``AsyncResult``, which prepares to be waited for when somebody does so.
 
-    Celery's makes a promise for each, and when it is collected tells the store that nobody waits for it.  For a group
-    that took a quarter of the time of publishing: two results are made for each member, and one is dropped at once.
+    Celery's makes a promise for each, and when it is collected tells the store that nobody waits for it.  A group makes
+    two results for each member, and drops one at once.
     """
 
     app: Any
@@ -40,17 +40,17 @@ class FleetResult(AsyncResult):
 
     @cached_property
     def on_ready(self) -> Any:
-        """The promise of the result, from before the store is told that somebody waits."""
+        """The promise of the result."""
         return promise(self._on_fulfilled, weak=True)
 
     def then(self, callback: Any, on_error: Any = None, weak: bool = False) -> Any:
         """Call something with the result when it is there."""
-        self.on_ready  # noqa: B018
+        self.on_ready  # noqa: B018 - there before the store is told, for then another thread may fulfil it
         return super().then(callback, on_error, weak=weak)
 
     def get(self, *args: Any, **options: Any) -> Any:
         """Wait for the result, as Celery does."""
-        self.on_ready  # noqa: B018
+        self.on_ready  # noqa: B018 - as in ``then``
         return super().get(*args, **options)
 
     def __del__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic
 from typing import Any
 
@@ -15,6 +15,7 @@ from celery.exceptions import BackendGetMetaError, TimeoutError  # noqa: A004 - 
 from redis import exceptions
 from redis.commands.core import Script
 
+from shared.bulk import bulk_under_way
 from shared.deadlines import at_most
 from shared.results.store import AT_LEAST_SECONDS, OUT_OF_REACH_SECONDS, FleetStore
 from shared.transports.redis_connections import BoundedConnection, BoundedTLSConnection
@@ -22,6 +23,9 @@ from shared.transports.redis_connections import BoundedConnection, BoundedTLSCon
 logger = logging.getLogger(__name__)
 
 LISTEN_WITHIN_SECONDS = 2.0
+"""What one try gets; who waits tries again until its own time is up."""
+LISTEN_EVERY_SECONDS = 0.05
+"""Who waits while another thread publishes a group would else have a command for every few of its members."""
 UNSUBSCRIBE_TOGETHER = 500
 UNSUBSCRIBE_EVERY_SECONDS = 0.05
 """Who lets go of the results of a group does so one by one, and a command for each took as long as publishing it."""
@@ -61,6 +65,7 @@ The result of a task that has succeeded stays.  What kombu wrote has its status 
 class ResultConsumer(redis.ResultConsumer):
     """Waits for results; lets go of none while the server is away or the interpreter shuts down."""
 
+    _listened_at = 0.0
     _unsubscribed_at = 0.0
     _pubsub: Any
     _lost_by: Exception | None = None
@@ -87,13 +92,14 @@ class ResultConsumer(redis.ResultConsumer):
     def consume_from(self, task_id: str) -> None:
         """Listen for the result of a task as soon as somebody waits for any result.
 
-        Until then it costs no command: most results of those who publish much are never waited for.  Nor does it wait
-        for a thread that listens, or tries to: the members of a group come here while they are published.
+        Until then it costs no command: most results of those who publish much are never waited for.  The members of a
+        group, which come here while they are published, are left to the next turn of whoever waits already, within a
+        second: it listens for all of them together.
         """
         key = self._get_key_for_task(task_id)
         self._pending_unsubscribe.discard(key)
         self._unheard.add(key)
-        if self._socket_waiter:
+        if self._socket_waiter and bulk_under_way() is None:
             with self._locked():
                 self._listen()
 
@@ -155,7 +161,7 @@ class ResultConsumer(redis.ResultConsumer):
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Wait for what the server tells; listen first for what is waited for since, or again."""
-        if self._unheard:
+        if self._unheard and monotonic() - self._listened_at > LISTEN_EVERY_SECONDS:
             with self._locked():
                 self._listen()
         super().drain_events(timeout)
@@ -182,6 +188,7 @@ class ResultConsumer(redis.ResultConsumer):
         keys = self._unheard.copy()  # results that are collected meanwhile leave it
         if not keys:
             return
+        self._listened_at = monotonic()
         try:
             with at_most(LISTEN_WITHIN_SECONDS):
                 if self._pubsub is None:
@@ -237,7 +244,6 @@ class RedisBackend(FleetStore, redis.RedisBackend):
         given = self.connparams.get("connection_class", redis_client.Connection)
         bounded = {redis_client.Connection: BoundedConnection, redis_client.SSLConnection: BoundedTLSConnection}
         self.connparams["connection_class"] = bounded.get(given, given)
-        self._store: Script | None = None
 
     def close(self) -> None:
         """Close the connections of this process."""
@@ -260,10 +266,13 @@ class RedisBackend(FleetStore, redis.RedisBackend):
             return super()._store_result(task_id, result, state, traceback, request, **options)
         meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         text = self.encode({**meta, "task_id": task_id})
-        if self._store is None:
-            self._store = self.client.register_script(STORE)
-        self._store(keys=[self.get_key_for_task(task_id)], args=[text, self.expires or ""])
+        self._storing(keys=[self.get_key_for_task(task_id)], args=[text, self.expires or ""])
         return result
+
+    @cached_property
+    def _storing(self) -> Script:
+        script: Script = self.client.register_script(STORE)
+        return script
 
     def _set(self, key: str, value: Any, expires: int | None = None) -> None:
         """Store a value and announce it in one step; Celery's command for it is one that redis-py warns of."""

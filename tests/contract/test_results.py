@@ -135,6 +135,24 @@ def test_a_callback_is_called_while_another_thread_waits(store):
 
 
 @only("redis")
+def test_a_group_costs_no_command_for_each_member_while_another_thread_waits(store):
+    other, number = store.app.AsyncResult("other"), 2 * MOST_MESSAGES
+    consumer = store.app.backend.result_consumer
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(other.get, timeout=SECONDS)
+        wait_for(lambda: consumer.subscribed_to, "a listener")
+        before = commands(store, "subscribe")
+        result = group(store.sig("add", n, 10) for n in range(number)).apply_async()
+        assert len(result.get(timeout=SECONDS)) == number
+        store.app.backend.store_result(other.id, "after all", "SUCCESS")
+        assert waiting.result() == "after all"
+    calls = commands(store, "subscribe") - before
+    print(f"{calls} commands for {number} results")
+    assert calls < number / 10
+    other.forget()
+
+
+@only("redis")
 def test_what_was_published_before_is_waited_for_inside_a_bulk(store):
     earlier, backend = store.app.AsyncResult("earlier"), store.app.backend
 
