@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 
 import psutil
 import pytest
@@ -48,6 +49,14 @@ def test_the_garbage_collector_of_a_child_leaves_alone_what_was_there_before(wor
     for broker in BROKERS:
         frozen = app.send_task("try.frozen", queue=served(broker, Pool.PREFORK)).get(timeout=20)
         assert frozen > 50_000
+
+
+def test_a_child_ends_with_its_parent_and_needs_no_parser_of_c_for_that(workers):
+    """Celery has cffi parse C for it in each child where cffi is installed, as it is here: 3.4 MB, which none share."""
+    queue = served("default", Pool.PREFORK)
+    assert app.send_task("try.death_signal", queue=queue).get(timeout=20) == signal.SIGKILL
+    assert app.send_task("try.imported", ("cffi",), queue=queue).get(timeout=20), "or the next line says nothing"
+    assert not app.send_task("try.imported", ("pycparser",), queue=queue).get(timeout=20)
 
 
 def test_when_everyone_who_was_named_has_replied_no_more_is_waited_for(workers):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 import time
 
 import redis
@@ -11,6 +13,9 @@ from celery.exceptions import Ignore, Reject
 
 from shared.settings import load_settings
 from tests.fleet.app import app
+
+PR_GET_PDEATHSIG = 2
+"""Source: ``prctl(2)``."""
 
 
 @app.task(name="try.echo")
@@ -73,6 +78,20 @@ def ignore():
 def frozen():
     """Return how many objects the garbage collector of this process leaves alone."""
     return gc.get_freeze_count()
+
+
+@app.task(name="try.imported")
+def imported(module):
+    """Return whether this process has imported a module."""
+    return module in sys.modules
+
+
+@app.task(name="try.death_signal")
+def death_signal():
+    """Return which signal this process gets when its parent ends."""
+    found = ctypes.c_int()
+    ctypes.CDLL(None).prctl(PR_GET_PDEATHSIG, ctypes.byref(found))
+    return found.value
 
 
 @app.task(name="try.sleep")
