@@ -104,7 +104,8 @@ class FleetSettings(BaseSettings):
     """Folder of your own templates; looked at before those that come with Switchyard."""
     mail_check_deliverability: bool = False
     """Ask DNS whether the domain of a recipient takes mail."""
-    campaign_chunk_size: Annotated[int, Field(gt=0, le=1000)] = 50
+    campaign_chunk_size: Annotated[int, Field(gt=0, le=1000)] | None = None
+    """How many recipients travel in one message; without it a hundredth of the list, at least 50 and at most 250."""
     campaign_window: Annotated[int, Field(gt=0, le=1000)] = 8
     """How many chunks of one campaign may be under way at once."""
 

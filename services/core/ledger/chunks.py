@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Subquery, func, select, update
+from sqlalchemy import ColumnElement, Subquery, Text, cast, func, select, update
 from sqlalchemy.orm import Session
 
 from services.core.ledger import states
@@ -15,6 +16,22 @@ from services.core.ledger.errors import UnknownId
 from services.core.ledger.models import Campaign, CampaignChunk, CampaignRecipient
 from services.core.ledger.states import State
 from shared.reports import Chunk, Recipient
+
+
+class Waiting(NamedTuple):
+    """Recipients that are pending and in no chunk."""
+
+    number: int
+    longest: int
+    """How many characters the longest has, address and variables."""
+
+
+def waiting_recipients(session: Session, campaign_id: str) -> Waiting:
+    """Count the recipients of a campaign that are to be cut into chunks, and measure them."""
+    length = func.length(CampaignRecipient.address) + func.length(cast(CampaignRecipient.variables, Text))
+    query = select(func.count(), func.max(length)).where(*_waits(campaign_id))
+    number, longest = session.execute(query).one()
+    return Waiting(number, longest or 0)
 
 
 def cut_chunks(session: Session, campaign_id: str, size: int, most: int) -> int:
@@ -99,15 +116,15 @@ def count_chunks(session: Session, campaign_id: str) -> dict[State, int]:
 
 def _loose_recipients(campaign_id: str, most: int) -> Subquery:
     return (
-        select(CampaignRecipient.id)
-        .where(
-            CampaignRecipient.campaign_id == campaign_id,
-            CampaignRecipient.chunk_number.is_(None),
-            CampaignRecipient.status == State.PENDING,
-        )
-        .order_by(CampaignRecipient.id)
-        .limit(most)
-        .subquery()
+        select(CampaignRecipient.id).where(*_waits(campaign_id)).order_by(CampaignRecipient.id).limit(most).subquery()
+    )
+
+
+def _waits(campaign_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        CampaignRecipient.campaign_id == campaign_id,
+        CampaignRecipient.chunk_number.is_(None),
+        CampaignRecipient.status == State.PENDING,
     )
 
 

@@ -23,7 +23,7 @@ LONGEST_ADDRESS = 320
 """A local part of 64 characters, an ``@``, a domain of 255: RFC 5321, section 4.5.3.1."""
 BLOCK_BYTES = 1024 * 1024
 LONGEST_ROW_BYTES = 15 * 1024
-"""Fifty of them, the usual size of a chunk, fill three quarters of the usual bound of a message."""
+"""Fifty of them, a chunk of the fewest, fill three quarters of the usual bound of a message."""
 
 
 class Row(NamedTuple):

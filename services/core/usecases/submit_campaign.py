@@ -18,12 +18,13 @@ from services.core.ledger.campaigns import (
     refresh_state,
     the_campaign,
 )
-from services.core.ledger.chunks import cut_chunks
+from services.core.ledger.chunks import cut_chunks, waiting_recipients
 from services.core.ledger.engine import Ledger
 from services.core.ledger.errors import CampaignSeemsRepeated, WrongState
 from services.core.ledger.ids import checked_campaign_id, new_id
 from services.core.ledger.outbox import Outgoing, add_entries
 from services.core.ledger.states import State
+from services.core.usecases import chunk_sizes
 from services.core.usecases.recipient_list import RecipientList, Row, open_recipient_list, summarise
 from shared.bounds import MESSAGE_BYTES
 
@@ -54,7 +55,7 @@ def submit_campaign(
     *,
     again: bool = False,
     id_if_new: str | None = None,
-    chunk_size: int,
+    chunk_size: int | None = None,
     message_bytes: int = MESSAGE_BYTES,
     publish: Callable[[str], Outgoing] | None = None,
 ) -> SubmittedCampaign:
@@ -70,7 +71,7 @@ def submit_campaign(
         campaign_id: The identity of the campaign; a new one is made when there is none.
         again: Without an id, make a new campaign even of a list that was mailed this template before.
         id_if_new: The id of the new campaign where there is none, so that doing this again makes no second one.
-        chunk_size: How many recipients travel in one message.
+        chunk_size: How many recipients travel in one message; without it the length of the list decides.
         message_bytes: How large a message may be; recipients may fill three quarters of it.
         publish: Makes of the campaign's id what is to be published to have it advanced.
 
@@ -84,12 +85,11 @@ def submit_campaign(
     """
     if campaign_id is not None:
         checked_campaign_id(campaign_id)
-    recipients = open_recipient_list(path, message_bytes * 3 // 4 // chunk_size)
+    recipients = open_recipient_list(path, chunk_sizes.longest_row(message_bytes, chunk_size))
     summary = summarise(recipients)
     campaign_id = _begin(ledger, campaign_id, id_if_new, template, summary, again=again)
     added = _load(ledger, campaign_id, recipients)
-    while _cut(ledger, campaign_id, chunk_size):
-        pass
+    _cut_all(ledger, campaign_id, chunk_size, message_bytes)
     return SubmittedCampaign(
         campaign_id=campaign_id,
         state=_start(ledger, campaign_id, publish),
@@ -137,10 +137,17 @@ def _batches(rows: Iterator[Row | None]) -> Iterator[list[dict[str, Any]]]:
     yield [row._asdict() for row in batch.values()]
 
 
-def _cut(ledger: Ledger, campaign_id: str, chunk_size: int) -> int:
+def _cut_all(ledger: Ledger, campaign_id: str, asked: int | None, message_bytes: int) -> None:
+    with ledger.reading() as session:
+        size = chunk_sizes.chunk_size(waiting_recipients(session, campaign_id), message_bytes, asked)
+    while _cut(ledger, campaign_id, size):
+        pass
+
+
+def _cut(ledger: Ledger, campaign_id: str, size: int) -> int:
     with ledger.writing() as session:
         _lock(session, campaign_id)
-        return cut_chunks(session, campaign_id, chunk_size, most=max(1, BATCH // chunk_size))
+        return cut_chunks(session, campaign_id, size, most=max(1, BATCH // size))
 
 
 def _lock(session: Session, campaign_id: str) -> None:
