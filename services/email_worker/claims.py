@@ -14,7 +14,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -175,7 +175,7 @@ class Claims:
             more: Send it and do not wait for the answer, which comes with that to the next question; who says
                 so calls :meth:`confirm` in the end.
         """
-        self._line.tell("SET", _name(key), json.dumps(asdict(settled)), "EX", int(KEPT_FOR.total_seconds()))
+        self._line.tell("SET", _name(key), _stored(settled), "EX", int(KEPT_FOR.total_seconds()))
         if not more:
             self.confirm()
 
@@ -223,6 +223,11 @@ def _not_stored(command: Command, error: Exception) -> None:
 
 def _name(key: str) -> str:
     return f"claim:mail:{key}"
+
+
+@lru_cache(maxsize=64)
+def _stored(settled: Settled) -> str:
+    return json.dumps(asdict(settled))
 
 
 def _known(held: str, execution: Execution | None) -> Settled | None:

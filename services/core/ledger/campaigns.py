@@ -115,7 +115,8 @@ def add_recipients(session: Session, campaign_id: str, rows: Sequence[Mapping[st
         where=may_become(CampaignRecipient.status, states.RECIPIENT, State.PENDING),
     ).returning(CampaignRecipient.attempt)
     common = {"campaign_id": campaign_id, "status": states.RECIPIENT.start, "attempt": 1}
-    attempts = session.scalars(statement, [{**row, **common} for row in rows]).all()
+    # By the connection, for the session takes half as long again to hand them on.
+    attempts = session.connection().scalars(statement, [{**row, **common} for row in rows]).all()
     new = attempts.count(1)
     return Added(new=new, retried=len(attempts) - new)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from services.core.ledger.chunks import Waiting
+from services.core.usecases.recipient_list import BYTES_PER_CHARACTER
 
 FEWEST, MOST = 50, 250
 """A chunk costs some 50 ms of CPU besides its mails, and what a pause has to wait for grows with it."""
 SHARE = 100
 """A list is cut into about so many chunks, so that all workers have some to the end."""
-BYTES_PER_CHARACTER = 6
-"""What a character has at most as JSON: an é is \\u00e9."""
 BYTES_BESIDE = 200
 """What a recipient has beside the address and the variables: names, quotes and the id."""
 
