@@ -280,6 +280,14 @@ class FleetCelery(ConnectingCelery):
         return handle
 
     @cached_property
+    def GroupResult(self) -> type:  # noqa: N802
+        """The class of the results of groups."""
+        group: type = self.subclass_with_self(
+            "shared.results.handle:FleetGroupResult", "GroupResult", reverse="GroupResult"
+        )
+        return group
+
+    @cached_property
     def Worker(self) -> type:  # noqa: N802
         """The worker class, which joins the broker of its queues."""
         worker: type = self.subclass_with_self("shared.worker.controller:FleetWorker", name="Worker")

@@ -119,6 +119,36 @@ def test_the_results_of_a_group_are_listened_for_when_somebody_waits_and_let_go_
 
 
 @only("redis")
+def test_who_publishes_and_never_gets_keeps_no_entry_for_a_result(store):
+    entries = sum(map(len, store.app.backend._pending_results))
+    members = [store.sig("add", n, 10) for n in range(20)]
+    kept = [group(members).apply_async(), chord(members, store.sig("echo")).apply_async(), store.send("echo", 1)]
+    assert sum(map(len, store.app.backend._pending_results)) == entries
+    assert [each.get(timeout=SECONDS) for each in kept] == [list(range(10, 30)), list(range(10, 30)), 1]
+    assert kept[1].parent.get(timeout=SECONDS) == list(range(10, 30))
+
+
+@only("redis")
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_callback_of_a_group_is_called_when_all_its_members_are_there(store, nested):
+    members = [store.sig("add", n, 10) for n in range(4)]
+    published = group(group(members[:2]), *members[2:]) if nested else group(members)
+    result, called = published.apply_async(), Event()
+    result.then(lambda *_: called.set())
+    assert not called.is_set()
+    for each in result.results:
+        each.get(timeout=SECONDS)
+    assert called.wait(SECONDS)
+
+
+@only("redis")
+def test_a_result_that_joins_a_group_is_waited_for_with_the_others(store):
+    result = group([store.sig("add", 1, 1), store.sig("add", 2, 2)]).apply_async()
+    result.add(store.send("add", 3, 3))
+    assert result.get(timeout=SECONDS) == [2, 4, 6]
+
+
+@only("redis")
 def test_a_callback_is_called_while_another_thread_waits(store):
     """Who waits already is at the socket, and what comes later is heard by it at once."""
     never, ended = store.app.AsyncResult("never"), Event()
