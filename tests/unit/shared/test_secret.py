@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 
+import msgspec
 import pytest
 from kombu.utils.json import dumps
 
@@ -58,7 +59,7 @@ def test_a_copy_of_any_kind_is_the_same_secret():
     assert copy.copy(SECRET) == copy.deepcopy(SECRET) == pickle.loads(pickle.dumps(SECRET)) == SECRET
 
 
-@pytest.mark.parametrize("encode", [json.dumps, dumps], ids=["json", "kombu"])
+@pytest.mark.parametrize("encode", [json.dumps, dumps, msgspec.json.encode], ids=["json", "kombu", "msgspec"])
 def test_it_has_no_form_in_json(encode):
     with pytest.raises(TypeError):
         encode({"url": SECRET})
