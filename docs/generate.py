@@ -17,8 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
-from pydantic import SecretStr
-
 from services.core.cli import exit_codes
 from services.core.history.sightings import Sighting, TaskState
 from services.core.ledger.engine import open_ledger
@@ -30,6 +28,7 @@ from shared.depths import Measured, QueueDepth
 from shared.metrics import DelayedCollector, DepthCollector, TallyCollector, WorkerMetrics
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.queues import QUEUES
+from shared.secret import SecretStr
 from shared.tallies import TALLIES
 from shared.tasks import TASKS
 

@@ -8,10 +8,9 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pydantic import SecretStr
-
 from shared.errors import InvalidTable, UnknownBroker
 from shared.names import BrokerName
+from shared.secret import SecretStr
 from shared.settings import FleetSettings, load_settings
 
 

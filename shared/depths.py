@@ -21,11 +21,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import redis
 from amqp.exceptions import NotFound
 from kombu import Connection
-from pydantic import SecretStr
 
 from shared.brokers import Broker, BrokerKind, Brokers
 from shared.priorities import LEAST_URGENT, MOST_URGENT
 from shared.queues import QueueSpec
+from shared.secret import SecretStr
 from shared.transports.claims import DEAD, HELD
 from shared.transports.redis import Channel
 

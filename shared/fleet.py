@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from pydantic import SecretStr
-
 from shared.arguments import LargeArguments
 from shared.bounds import Bounds
 from shared.brokers import switchyard_brokers
@@ -14,6 +12,7 @@ from shared.celery_app import FleetCelery
 from shared.names import BrokerName, ServiceName
 from shared.queues import QUEUES
 from shared.results.large import LargeResults
+from shared.secret import SecretStr
 from shared.settings import load_settings
 from shared.storage import Storage
 from shared.tasks import MESSAGE_VERSION, TASKS

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 
 import redis
-from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
+from shared.secret import SecretStr
 
 ANSWER_WITHIN_SECONDS = 4.0
 """A publish has five seconds in all; its part of shared state may take no longer than this."""

@@ -18,7 +18,6 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 from uuid import uuid4
 
-from pydantic import SecretStr
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -26,6 +25,7 @@ from redis.retry import Retry
 
 from services.email_worker.errors import BeingSent, ClaimsUnavailable
 from services.email_worker.redis_line import Command, RedisLine
+from shared.secret import SecretStr
 
 KEPT_FOR = timedelta(days=30)
 """A claim outlives every message that could send its mail again: none waits in a broker for weeks."""

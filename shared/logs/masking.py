@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
+import msgspec
 
+from shared.secret import SecretStr
 from shared.settings import FleetSettings
 
 PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@:\s\"']*):[^/@\s\"']*@")
@@ -28,7 +29,7 @@ class Mask:
     @classmethod
     def of(cls, settings: FleetSettings) -> Mask:
         """Return a mask for every password that the settings hold."""
-        held = (getattr(settings, name) for name in FleetSettings.model_fields)
+        held = msgspec.structs.astuple(settings)
         return cls(secret for value in held if isinstance(value, SecretStr) for secret in _passwords(value))
 
     def __call__(self, text: str) -> str:

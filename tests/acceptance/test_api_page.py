@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from pydantic import SecretStr
 
 from services.core.ledger.engine import open_ledger
 from services.core.local.fleet import LocalFleet
 from services.core.local.plan import switchyard_plan
 from services.core.usecases.api_keys import Role, create_key
+from shared.secret import SecretStr
 from shared.settings import child_environment
 from tests.acceptance.pages import Section
 from tests.fixtures.workers import ROOT

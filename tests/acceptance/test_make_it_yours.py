@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from shared.brokers import Broker, BrokerKind
 from shared.depths import RabbitMQDepths, RedisDepths
+from shared.secret import SecretStr
 from shared.settings import child_environment
 from tests.acceptance.pages import Section
 from tests.fixtures import workers

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kombu import Exchange, Queue
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
 from shared.queues import QueueSpec
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from tests.chaos.setup import QUEUE, Setup, load_setup
 from tests.chaos.tasks import BLOCK, WORK, add_tasks
 

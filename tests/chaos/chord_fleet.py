@@ -14,13 +14,13 @@ from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
 from shared.chords.dispatching import HEADER
 from shared.queues import QueueSpec
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from tests.chaos.records import RECEIVED, STARTED, note
 from tests.chaos.setup import VARIABLE, Setup
 

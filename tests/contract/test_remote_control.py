@@ -9,11 +9,11 @@ import psutil
 import pytest
 from celery.exceptions import TaskRevokedError
 from kombu.exceptions import OperationalError
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers, switchyard_brokers
 from shared.celery_app import FleetCelery
 from shared.queues import Pool
+from shared.secret import SecretStr
 from tests.fixtures.workers import one_worker_each
 from tests.fleet import tasks  # noqa: F401 - registers them
 from tests.fleet.app import app

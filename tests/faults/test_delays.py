@@ -20,7 +20,6 @@ import redis
 from celery import chord
 from celery.exceptions import ChordError, TaskRevokedError
 from kombu.exceptions import OperationalError
-from pydantic import SecretStr
 
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
@@ -30,6 +29,7 @@ from shared.delays.table import DelayTable
 from shared.errors import FleetError
 from shared.metrics import DelayedCollector
 from shared.queues import Pool
+from shared.secret import SecretStr
 from shared.settings import load_settings
 from shared.state import State
 from shared.task import PAUSE_SECONDS

@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 import redis
 from celery import states
-from pydantic import SecretStr
 
 from services.core.local.brokers import LocalRedis
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
 from shared.errors import LostAfterAcknowledgement
 from shared.queues import QueueSpec, redis_queue
+from shared.secret import SecretStr
 from shared.worker.acknowledged import LEASE_SECONDS, LEASES, OWNERS, Acknowledged, Beginning, Holding
 from shared.worker.keeper import RecordKeeper
 from shared.worker.losses import AT_ONCE, LossWatch, keepsake

@@ -15,7 +15,6 @@ import redis
 from celery import group
 from kombu import Connection
 from kombu.exceptions import OperationalError
-from pydantic import SecretStr
 
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from services.core.local.rabbitmq_server import NODE
@@ -25,6 +24,7 @@ from shared.errors import ConfigurationError
 from shared.producers import PublishFailed
 from shared.queues import QueueSpec, rabbitmq_queue, redis_queue
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from tests.fixtures.erlang import evaluate
 from tests.fixtures.proxy import Proxy, proxy_to
 from tests.fleet.inspection import messages, wait_for

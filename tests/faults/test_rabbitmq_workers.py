@@ -11,7 +11,6 @@ from uuid import uuid4
 import pytest
 import redis
 from kombu.exceptions import OperationalError
-from pydantic import SecretStr
 
 from services.core.local.brokers import LocalRabbitMQ, LocalRedis
 from services.core.local.rabbitmq_server import NODE
@@ -21,6 +20,7 @@ from shared.dead_letters import Reason, dead_letters
 from shared.errors import InvalidTable
 from shared.names import BrokerName
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from tests.fixtures.brokers import environment
 from tests.fixtures.erlang import evaluate
 from tests.fixtures.proxy import Proxy, proxy_to

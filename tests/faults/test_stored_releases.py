@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from alembic import command
-from pydantic import SecretStr
 from sqlalchemy import MetaData, create_engine, insert, select
 
 from services.core.ledger.engine import Ledger, open_ledger
@@ -26,6 +25,7 @@ from services.core.local.specs import Plan
 from services.core.usecases.outbox_lag import outbox_lag
 from services.core.usecases.overview import overview
 from services.core.usecases.records import MailOverview
+from shared.secret import SecretStr
 from shared.settings import FleetSettings
 from tests.fixtures.yard import yard
 from tests.fleet.inspection import wait_for

@@ -9,13 +9,12 @@ import os
 import signal
 import sys
 
-from pydantic import SecretStr
-
 from services.core import collector
 from services.core.app import app
 from services.core.collector import Collector
 from services.core.ledger.engine import open_ledger
 from shared.letter_boxes import open_letter_box
+from shared.secret import SecretStr
 
 
 def die(*_: object) -> None:

@@ -6,7 +6,6 @@ from contextlib import closing
 
 import pytest
 import redis
-from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
 from sqlalchemy import NullPool, create_engine, delete, make_url
 from sqlalchemy.exc import ProgrammingError
@@ -21,6 +20,7 @@ from services.core.usecases.measures import ledger_measures
 from shared.depths import NEXT_OF_LISTS
 from shared.names import ServiceName
 from shared.queues import QUEUES
+from shared.secret import SecretStr
 from shared.transports.claims import DEAD, Claims
 from shared.transports.once import MARKER, PUT_ONCE
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
 
 from shared.delays.mover import LOOK_EVERY_SECONDS, OTHERS_LOOK_EVERY_SECONDS, pause_after
 from shared.delays.table import LOOKOUT_SECONDS, DelayTable, Due
+from shared.secret import SecretStr
 from shared.state import State
 from tests.fleet.inspection import wait_for
 

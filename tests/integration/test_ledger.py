@@ -14,7 +14,6 @@ from threading import Barrier
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from pydantic import SecretStr
 from sqlalchemy import CheckConstraint, create_engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
@@ -28,6 +27,7 @@ from services.core.usecases.overview import mail_overview
 from services.core.usecases.record_mail import record_mail
 from services.core.usecases.submit_mail import submit_mail
 from shared.reports import MailOutcome
+from shared.secret import SecretStr
 from tests.fixtures.postgres import free_port
 
 WRITERS = 4

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import event
 
 from services.core.ledger.campaigns import add_recipients
@@ -35,6 +34,7 @@ from services.core.usecases.release_chunks import release_chunks
 from services.core.usecases.stalled_campaigns import stalled_campaigns
 from services.core.usecases.submit_campaign import submit_campaign
 from shared.reports import Chunk
+from shared.secret import SecretStr
 
 ALL = 1000
 

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 import redis
 from kombu import Connection
-from pydantic import SecretStr
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from shared.brokers import Broker
 from shared.depths import RabbitMQDepths
+from shared.secret import SecretStr
 from shared.testing import images
 from shared.testing.containers import (
     PASSWORD,

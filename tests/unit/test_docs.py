@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from msgspec.structs import fields
 
 from shared.queues import QUEUES
-from shared.settings import ENVIRONMENT_PREFIX, FleetSettings
+from shared.secret import SecretStr
+from shared.settings import ENVIRONMENT_PREFIX, VARIABLES, FleetSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,10 +30,7 @@ def test_generated_tables_are_up_to_date():
 
 def test_every_setting_is_described_with_its_default():
     described = dict(SETTING.findall((ROOT / "docs" / "how-to" / "configure.md").read_text()))
-    assert described == {
-        f"{ENVIRONMENT_PREFIX}{name.upper()}": shown(field.default)
-        for name, field in FleetSettings.model_fields.items()
-    }
+    assert described == {VARIABLES[field.name]: shown(field.default) for field in fields(FleetSettings)}
 
 
 def shown(default: object) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from fleet.tables import QUEUES, STATE_DATABASE, TASKS
 from shared.brokers import switchyard_brokers
 from shared.celery_app import FleetCelery
 from shared.fleet import switchyard_defaults
+from shared.secret import SecretStr
 from shared.settings import load_settings
 
 

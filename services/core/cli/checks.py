@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 
 import redis
 import typer
-from pydantic import SecretStr
 
 from services.core.app import app
 from services.core.bootstrap import ledger, storage
@@ -20,6 +19,7 @@ from shared.brokers import BrokerKind
 from shared.errors import FleetError
 from shared.results.memcached import MemcachedBackend
 from shared.results.redis import RedisBackend
+from shared.secret import SecretStr
 from shared.settings import FleetSettings, load_settings
 
 ANSWER_WITHIN_SECONDS = 5.0

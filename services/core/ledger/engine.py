@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy import URL, Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from services.core.ledger.errors import LedgerUnavailable
 from services.core.ledger.url import parse_url
+from shared.secret import SecretStr
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long a writer waits for another; SQLite has one writer at a time, and a transaction takes milliseconds."""

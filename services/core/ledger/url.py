@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from services.core.ledger.errors import InvalidLedgerUrl
+from shared.secret import SecretStr
 
 POSTGRES_SPELLINGS = ("postgres", "postgresql", "postgresql+psycopg")
 SQLITE_SPELLINGS = ("sqlite", "sqlite+pysqlite")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from services.core.local.mail_service import LocalMail
 from services.core.local.ports import LOOPBACK
 from services.core.local.private_files import write_private
 from services.core.local.rabbitmq_server import LocalRabbitMQ
 from services.core.local.redis_server import LocalRedis
-from shared.settings import ENVIRONMENT_PREFIX, FLEET_ENV_FILE, FleetSettings
+from shared.settings import FLEET_ENV_FILE, VARIABLES, FleetSettings, child_environment, read_settings
 
 
 class FleetEnv:
-    """The settings that follow from where a fleet's brokers listen.
+    """The settings that follow from where a fleet's brokers listen: ``variables``, by name.
 
     Args:
         home: Folder of the fleet.
@@ -41,7 +40,7 @@ class FleetEnv:
         def redis_at(database: int) -> str:
             return reached(redis.url(database), redis.port)
 
-        self._values = {
+        values = {
             "broker_default_url": redis_at(0),
             "broker_critical_url": redis_at(1),
             "results_url": redis_at(2),
@@ -52,18 +51,18 @@ class FleetEnv:
             "smtp_port": str(mail.port),
             "smtp_security": "none",
         }
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The names of the environment variables in the file."""
-        return tuple(f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in self._values)
+        self.variables = {VARIABLES[name]: value for name, value in values.items()}
 
     def write(self) -> None:
         """Write ``<home>/fleet.env``, which holds passwords, so that only its owner can read it."""
-        lines = zip(self.variables, self._values.values(), strict=True)
-        write_private(self._home / FLEET_ENV_FILE, "".join(f"{name}={value}\n" for name, value in lines))
+        lines = (f"{name}={value}\n" for name, value in self.variables.items())
+        write_private(self._home / FLEET_ENV_FILE, "".join(lines))
 
     def settings(self) -> FleetSettings:
-        """Return the settings that a process of the fleet will read, but for its own metrics port."""
-        values: dict[str, Any] = {"home": self._home, "metrics_port": None, **self._values}
-        return FleetSettings(**values)
+        """Return the settings that a process of the fleet will read, but for the ports that each is given.
+
+        The API has port 0, a free one, unless our environment asks for one.
+        """
+        inherited = child_environment(without=(VARIABLES["metrics_port"],))
+        own = {VARIABLES["home"]: str(self._home), **self.variables}
+        return read_settings({VARIABLES["api_port"]: "0", **inherited, **own})

@@ -29,7 +29,7 @@ def switchyard_plan(settings: FleetSettings) -> Plan:
 
 def _api(settings: FleetSettings) -> ProcessSpec:
     # As for the brokers: several fleets on one machine must not meet, unless a port is asked for.
-    port = settings.api_port if "api_port" in settings.model_fields_set else free_ports(1)[0]
+    port = settings.api_port or free_ports(1)[0]
     command = (*YARD, "api", "--port", str(port))
     return ProcessSpec("api", command, ready=logged("The API answers at"), http_port=port)
 

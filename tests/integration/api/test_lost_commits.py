@@ -8,7 +8,6 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
-from pydantic import SecretStr
 
 from services.core.ledger.engine import Ledger, open_ledger
 from services.core.ledger.errors import LedgerUnavailable
@@ -19,6 +18,7 @@ from services.core.usecases.acting import OtherRequest, Request, carry_out
 from services.core.usecases.api_keys import Role, create_key
 from services.core.usecases.submit_mail import submit_mail
 from services.core.usecases.submit_uploads import Upload, incoming_folder, submit_uploads
+from shared.secret import SecretStr
 from shared.storage import digest
 from tests.fixtures.proxy import PIECE, Proxy
 

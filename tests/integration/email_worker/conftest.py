@@ -10,10 +10,10 @@ import time
 import pytest
 import redis
 import trustme
-from pydantic import SecretStr
 
 from services.email_worker.claims import Claims
 from services.email_worker.sending import Mailer
+from shared.secret import SecretStr
 from shared.settings import FleetSettings
 from tests.integration.email_worker.relay_server import RelayServer
 

@@ -7,6 +7,7 @@ import pytest
 from services.email_worker.campaigns import ChunkDelivery, validate_chunk
 from services.email_worker.errors import ClaimsUnavailable, RelayUnavailable, TemporaryFailure
 from shared.reports import Chunk, Recipient
+from shared.secret import SecretStr
 from tests.integration.email_worker.relay_server import HANG_UP, RelayServer
 
 
@@ -122,7 +123,7 @@ def test_a_chunk_that_is_delivered_again_sends_nothing_again(mailer, relay_serve
 
 
 def test_a_claim_store_that_is_away_leaves_every_recipient_to_the_next_execution(make_mailer, relay_server):
-    mailer = make_mailer(relay_server.port, state_url="redis://127.0.0.1:1/3")
+    mailer = make_mailer(relay_server.port, state_url=SecretStr("redis://127.0.0.1:1/3"))
     delivery = ChunkDelivery(mailer, chunk(recipient(1), recipient(2)))
     delivery.run(ignore_progress)
     assert isinstance(delivery.failure, ClaimsUnavailable)

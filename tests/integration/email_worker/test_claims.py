@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from pydantic import SecretStr
 
 from services.email_worker import claims as claims_module
 from services.email_worker.claims import KEPT_FOR, LEFT_OPEN, Claims, Execution, Settled
 from services.email_worker.errors import ClaimsUnavailable
+from shared.secret import SecretStr
 
 SENT = Settled("sent")
 
@@ -182,7 +182,7 @@ def test_a_question_cut_short_by_a_time_limit_is_not_asked_again_and_its_answer_
 
 FORKING_PROGRAM = """
 import os, sys
-from pydantic import SecretStr
+from shared.secret import SecretStr
 from services.email_worker.claims import Claims, Execution, Settled
 claims = Claims(SecretStr(sys.argv[1]))
 claims.settle("parent", Settled("sent"), more=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from celery import chain
 from celery.result import AsyncResult
-from pydantic import SecretStr
 
 from services.email_worker.errors import InvalidAddress, MailRejected, PermanentFailure
 from services.email_worker.retries import MAX_RETRIES
@@ -15,6 +14,7 @@ from shared.metrics import scrape
 from shared.names import BrokerName, QueueName, ServiceName, TaskName
 from shared.queues import QUEUES
 from shared.reports import Chunk
+from shared.secret import SecretStr
 from shared.settings import FleetSettings
 from shared.tasks import TASKS
 from tests.fixtures.workers import WorkerProcess

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pydantic import SecretStr
 
 from services.email_worker import claims as claims_module
 from services.email_worker.claims import Execution
@@ -22,6 +21,7 @@ from services.email_worker.errors import (
 from services.email_worker.message import message_id
 from services.email_worker.sending import Mailer, checked
 from shared.reports import Mail, MailOutcome
+from shared.secret import SecretStr
 from tests.fixtures.proxy import proxy_to
 from tests.fleet.inspection import wait_for
 from tests.integration.email_worker.relay_server import HANG_UP, RelayServer

@@ -10,12 +10,12 @@ import sys
 import threading
 import traceback
 from email.headerregistry import Address
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult
 from celery.exceptions import SoftTimeLimitExceeded
-from pydantic import SecretStr
 
 from services.email_worker import delivery
 from services.email_worker.delivery import Relay
@@ -24,6 +24,7 @@ from services.email_worker.letter import Letter
 from services.email_worker.message import Skeleton, message_id
 from services.email_worker.rendering import Rendered
 from shared.errors import InvalidSettings
+from shared.secret import SecretStr
 from shared.settings import FleetSettings
 from tests.integration.email_worker.relay_server import HANG_UP, HOLD, RelayServer
 
@@ -290,7 +291,7 @@ def test_a_refused_password_is_worth_a_retry_and_never_shown(make_relay, server_
         (login(smtp_host="relay.example.org"), "YARD_SMTP_SECURITY"),
         (login("pässword", smtp_security="tls"), "ASCII"),
         ({"smtp_username": "shop"}, "both or neither"),
-        ({"smtp_ca_file": "missing.pem"}, "YARD_SMTP_CA_FILE"),
+        ({"smtp_ca_file": Path("missing.pem")}, "YARD_SMTP_CA_FILE"),
     ],
 )
 def test_settings_that_would_expose_or_break_the_login_are_refused_at_once(make_relay, options, complaint):

@@ -15,7 +15,7 @@ from services.core.local.errors import FleetAlreadyRunning, StartFailed
 from services.core.local.fleet import LocalFleet
 from services.core.local.record import FleetRecord
 from services.core.local.state import Phase, ServiceState, is_locked, read_state
-from shared.settings import ENVIRONMENT_PREFIX, FLEET_ENV_FILE, FleetSettings
+from shared.settings import FLEET_ENV_FILE, read_settings
 from tests.integration.local import plans
 from tests.integration.local.survivors import await_no_process_of, await_true, processes_of
 
@@ -55,14 +55,12 @@ def state_of(fleet: LocalFleet, service: str) -> ServiceState:
     return state.services[service]
 
 
-def test_the_settings_file_leads_to_brokers_and_mail_and_is_private(fleet, monkeypatch):
-    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name != "YARD_LOG_FORMAT"]:
-        monkeypatch.delenv(name)
+def test_the_settings_file_leads_to_brokers_and_mail_and_is_private(fleet):
     env_file = fleet.home / FLEET_ENV_FILE
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
-    monkeypatch.setenv("YARD_HOME", str(fleet.home))
-    settings = FleetSettings(_env_file=env_file)
-    assert settings == fleet.settings
+    environment = {"YARD_HOME": str(fleet.home), "YARD_LOG_FORMAT": os.environ["YARD_LOG_FORMAT"]}
+    settings = read_settings(environment)
+    assert fleet.settings == read_settings({"YARD_API_PORT": "0", **environment})
     for url in (settings.broker_default_url, settings.broker_critical_url, settings.results_url, settings.state_url):
         with redis.Redis.from_url(url.get_secret_value()) as client:
             assert client.ping()

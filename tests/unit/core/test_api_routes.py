@@ -8,7 +8,6 @@ from threading import Event
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
 from services.core.api.access import Does, act_of
 from services.core.api.application import create_app
@@ -20,6 +19,7 @@ from services.core.api.roles import ROLES, Act
 from services.core.ledger.engine import open_ledger
 from services.core.usecases.api_keys import Role
 from shared.metrics import RequestMetrics, exposition
+from shared.secret import SecretStr
 from shared.settings import FleetSettings
 from shared.storage import Storage
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from typer.testing import CliRunner
 from services.core.cli.main import app
 from services.core.containers.secrets import make_secrets
 from shared.errors import ConfigurationError
-from shared.settings import FleetSettings
+from shared.settings import read_settings
 
 READERS = (
     "email_worker", "file_worker", "core", "observer", "yard", "redis", "rabbitmq", "postgres", "grafana", "kept"
@@ -80,11 +79,9 @@ def test_servers_are_given_hashes(root):
 
 
 @pytest.mark.parametrize("reader", ["email_worker", "file_worker", "core", "observer", "yard"])
-def test_a_process_finds_its_settings_there(root, reader, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("YARD_")]:
-        monkeypatch.delenv(name)
+def test_a_process_finds_its_settings_there(root, reader):
     make_secrets(root)
-    settings = FleetSettings(_secrets_dir=root / reader, _env_file=None)
+    settings = read_settings({"YARD_HOME": str(root), "YARD_SECRETS_DIR": str(root / reader)})
     assert f"://{reader}:" in settings.broker_batch_url.get_secret_value()
     assert (settings.database_url is not None) == (reader in ("core", "observer", "yard"))
     if settings.database_url is not None:

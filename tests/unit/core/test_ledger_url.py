@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
 
 from services.core.ledger.engine import open_ledger
 from services.core.ledger.errors import InvalidLedgerUrl
 from services.core.ledger.url import parse_url
+from shared.secret import SecretStr
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

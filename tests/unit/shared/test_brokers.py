@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.errors import InvalidTable, UnknownBroker
+from shared.secret import SecretStr
 
 FLEET = Brokers(
     [

@@ -8,13 +8,13 @@ import json
 import pytest
 from celery import Celery, Signature, chain, chord, group, xmap, xstarmap
 from celery import chunks as celery_chunks
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.canvas import FleetSignature, ImmutableSignature, chunks, map, scatter, signature, stamp, starmap  # noqa: A004
 from shared.celery_app import FleetCelery
 from shared.queues import QueueSpec, redis_queue
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from shared.testing import recording
 
 

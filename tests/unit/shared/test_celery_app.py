@@ -13,7 +13,6 @@ from types import ModuleType
 import pytest
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
@@ -21,6 +20,7 @@ from shared.errors import ConfigurationError, InvalidTable, UnknownQueue, Unknow
 from shared.publishing import place_of, publication
 from shared.queues import QueueSpec
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 
 BROKERS = Brokers(
     [Broker("here", SecretStr("redis://127.0.0.1/0")), Broker("there", SecretStr("amqp://guest:guest@127.0.0.1"))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
@@ -11,6 +10,7 @@ from shared.errors import InvalidResultStore
 from shared.queues import QueueSpec, redis_queue
 from shared.results.memcached import MemcachedBackend
 from shared.results.urls import understood
+from shared.secret import SecretStr
 
 POSTGRES = "db+postgresql+psycopg://me:s3cret@db:5432/results"
 

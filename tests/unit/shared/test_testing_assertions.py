@@ -5,13 +5,13 @@ from __future__ import annotations
 from unittest.mock import ANY
 
 import pytest
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
 from shared.errors import UnknownBroker, UnknownQueue, UnknownTask
 from shared.queues import QueueSpec, rabbitmq_queue, redis_queue
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from shared.testing import recording
 
 BROKERS = Brokers([Broker("fast", SecretStr("redis://nowhere")), Broker("safe", SecretStr("amqp://nowhere"))])

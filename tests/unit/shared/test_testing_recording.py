@@ -11,13 +11,13 @@ from threading import Thread
 import pytest
 from celery import chain, chord, group
 from kombu.exceptions import EncodeError, OperationalError
-from pydantic import SecretStr
 
 from shared.brokers import Broker, Brokers
 from shared.celery_app import FleetCelery
 from shared.errors import ConfigurationError, InvalidPriority, MisroutedQueue, UnknownBroker, UnknownQueue, UnknownTask
 from shared.queues import QueueSpec, rabbitmq_queue, redis_queue
 from shared.routing import TaskSpec
+from shared.secret import SecretStr
 from shared.testing import recording
 
 QUEUES = [

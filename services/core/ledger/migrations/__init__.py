@@ -13,12 +13,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from services.core.ledger.engine import BUSY_TIMEOUT_SECONDS, Ledger, open_ledger
 from services.core.ledger.errors import LedgerOutdated
 from services.core.ledger.url import parse_url
+from shared.secret import SecretStr
 
 UPGRADE_LOCK = 0x5917C4
 """Key of PostgreSQL's advisory lock that keeps two upgrades apart; any number that nobody else uses."""
