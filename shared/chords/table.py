@@ -160,11 +160,10 @@ class ChordTable:
                     yield record, ended
 
     def _run(self, source: str, keys: Sequence[str], values: Iterable[Any]) -> Any:
-        client = self._state.client
         script = self._scripts.get(source)
         if script is None:
-            script = self._scripts[source] = client.register_script(source)
-        return script(keys=list(keys), args=list(values), client=client)
+            script = self._scripts[source] = self._state.client.register_script(source)
+        return self._state.scripts.run(script, keys, list(values))
 
 
 def _keys(chord: str) -> list[str]:

@@ -17,6 +17,7 @@ from redis.commands.core import Script
 
 from shared.bulk import bulk_under_way
 from shared.deadlines import at_most
+from shared.redis_scripts import ScriptRunner
 from shared.results.store import AT_LEAST_SECONDS, OUT_OF_REACH_SECONDS, FleetStore
 from shared.transports.redis_connections import BoundedConnection, BoundedTLSConnection
 
@@ -249,6 +250,7 @@ class RedisBackend(FleetStore, redis.RedisBackend):
         """Close the connections of this process."""
         self.result_consumer.stop()
         self.client.connection_pool.disconnect()
+        self._scripts.close()
 
     def is_out_of_reach(self, error: Exception) -> bool:
         """Tell whether Redis does not answer, still loads its data, or is full."""
@@ -266,8 +268,12 @@ class RedisBackend(FleetStore, redis.RedisBackend):
             return super()._store_result(task_id, result, state, traceback, request, **options)
         meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         text = self.encode({**meta, "task_id": task_id})
-        self._storing(keys=[self.get_key_for_task(task_id)], args=[text, self.expires or ""])
+        self._scripts.run(self._storing, [self.get_key_for_task(task_id)], [text, self.expires or ""])
         return result
+
+    @cached_property
+    def _scripts(self) -> ScriptRunner:
+        return ScriptRunner(self.client)
 
     @cached_property
     def _storing(self) -> Script:
