@@ -41,7 +41,7 @@ ANSWER_WITHIN_SECONDS = 5.0
 
 _STARTED = "started "
 
-_CLAIM = """
+_TAKE_OVER = """
 local held = redis.call('GET', KEYS[1])
 local free = not held
 for index = 2, #ARGV do
@@ -53,6 +53,7 @@ end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
 return false
 """
+"""KEYS: a claim.  ARGV: milliseconds that it lasts, what it says then, what it says where it is free to be taken."""
 
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
@@ -160,8 +161,11 @@ class Claims:
 
     def _take(self, key: str, execution: Execution, seconds: float) -> str | None:
         """Make a claim unless somebody else has one, which is returned then."""
-        held = self._ask("EVAL", _CLAIM, 1, _name(key), str(int(seconds * 1000)), *execution.owners)
-        return held if isinstance(held, str) else None
+        name, milliseconds, (own, *given_up) = _name(key), int(seconds * 1000), execution.owners
+        held = self._ask("SET", name, own, "NX", "GET", "PX", milliseconds)
+        if held in given_up:
+            held = self._ask("EVAL", _TAKE_OVER, 1, name, milliseconds, own, *given_up)
+        return None if held in (None, own) else str(held)
 
     def settle(self, key: str, settled: Settled, *, more: bool = False) -> None:
         """Remember what became of a mail.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,18 @@ class Rendered:
     html: str | None
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, whose templates know the same globals by a ``dict``.
+
+    Jinja2 gives each template a ``ChainMap`` of them, which it walks through for every part of every mail; that took
+    half as long as rendering.
+    """
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Return the globals of a template."""
+        return {**self.globals, **(d or {})}
+
+
 class Templates:
     """Render mails from the templates that come with Switchyard and from a folder of your own.
 
@@ -47,7 +59,7 @@ class Templates:
 
     def __init__(self, own: Path | None = None) -> None:
         self._folders = [own, SHIPPED] if own else [SHIPPED]
-        self._environment = ImmutableSandboxedEnvironment(
+        self._environment = _Environment(
             loader=FileSystemLoader(self._folders),
             undefined=StrictUndefined,
             autoescape=lambda part: part is not None and part.endswith(".html"),
