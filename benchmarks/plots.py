@@ -38,8 +38,8 @@ def bar_chart(series: Series, title: str) -> str:
 
 def shown(value: float, unit: str) -> str:
     """Write a value with three or four digits that mean something, and its unit."""
-    digits = f"{value:,.0f}" if value >= 100 else f"{value:,.1f}" if value >= 10 else f"{value:,.2f}"
-    return f"{digits} {unit}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.05 or not value else 4
+    return f"{value:,.{digits}f} {unit}"
 
 
 def _row(measured: Measured, top: int, scale: float, unit: str) -> str:

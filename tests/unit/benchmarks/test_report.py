@@ -10,7 +10,7 @@ from benchmarks.comparisons import COMPARISONS
 from benchmarks.gates import GATES
 from benchmarks.harness import Failed, Kind, Measured, Series, Way, interleave
 from benchmarks.pages import PARTS
-from benchmarks.plots import bar_chart
+from benchmarks.plots import bar_chart, shown
 from benchmarks.report import page_of, write
 from benchmarks.results import Results, load, store
 
@@ -39,6 +39,14 @@ def test_a_gate_that_does_not_hold_is_shown_so(ours, held):
     page = page_of(results(series(ours_threads=ours, stock_solo=1000, stock_threads=900)))
     cells = row(page, "drain no-ops, Redis, 2 processes | ÷ best stock pool")
     assert cells[2:5] == [f"{ours / 1000:.2f} ×", "at least 2.00 ×", held]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0.00 s"), (0.001523, "0.0015 s"), (0.1, "0.10 s"), (3.256, "3.26 s"), (31.6, "31.6 s"), (5488.4, "5,488 s")],
+)
+def test_a_value_has_the_digits_that_mean_something(value, written):
+    assert shown(value, "s") == written
 
 
 def test_what_was_not_measured_holds_nothing():
