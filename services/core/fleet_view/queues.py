@@ -7,13 +7,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import redis
 from kombu.exceptions import OperationalError
 
-from services.core.history.search import note_purged, waiting_in
-from services.core.ledger.engine import Ledger
 from services.core.ledger.errors import LedgerError
 from shared.asking import ask_fleet
 from shared.brokers import BrokerKind
@@ -22,6 +20,9 @@ from shared.depths import PRIORITIES, QueueDepth, list_of, measured_by
 from shared.errors import UnknownQueue
 from shared.pauses import Pause, PauseTable
 from shared.publishing import PUBLISHED_AT_HEADER
+
+if TYPE_CHECKING:
+    from services.core.ledger.engine import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +165,8 @@ def purge_queue(app: FleetCelery, ledger: Ledger | None, name: str) -> int:
             raise BrokerNotReached(str(error)) from error
         removed = int(app.amqp.queues[name](connection.default_channel).purge() or 0)
     if ledger is not None and removed:
+        from services.core.history.search import note_purged  # noqa: PLC0415 - see peek_queue
+
         try:
             with ledger.writing() as session:
                 note_purged(session, name, ledger.clock())
@@ -187,6 +190,9 @@ def peek_queue(app: FleetCelery, ledger: Ledger, name: str, limit: int = 10) -> 
     if broker.kind is BrokerKind.REDIS:
         with redis.Redis.from_url(broker.url.get_secret_value(), socket_timeout=4, socket_connect_timeout=4) as client:
             return Peek(name, "broker", tuple(_peeked(client, name, limit)))
+    # Who lists queues, or pauses one, needs no database: importing SQLAlchemy takes a third of the command's time.
+    from services.core.history.search import waiting_in  # noqa: PLC0415
+
     with ledger.reading() as session:
         seen = waiting_in(session, name, limit)
     tasks = [PeekedTask(task.id, task.name, None, task.sent_at, task.eta, task.args, task.kwargs) for task in seen]
