@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import encodings.idna  # noqa: F401 - each child would import it for itself when it first connects
 import gc
+import sys
 from typing import Any
 
 from celery import platforms
@@ -33,7 +34,8 @@ def start_child(app: Any, hostname: str) -> None:
     Where cffi is installed, which pyvips needs, each child would import a parser of C for one system call: 37 ms, and
     3.4 MB that no other process shares.
     """
-    platforms._set_pdeathsig = end_with_parent  # noqa: SLF001 - this process alone
+    if sys.platform == "linux":  # nowhere else is there such a call
+        platforms._set_pdeathsig = end_with_parent  # noqa: SLF001 - this process alone
     process_initializer(app, hostname)
 
 
