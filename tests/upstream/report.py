@@ -23,7 +23,7 @@ def print_report(rounds: Rounds, console: Console) -> None:
         table.add_row(outcome.name.replace("_", " ").lower(), *map(str, row))
     console.print(table)
     for test in comparison.excused:
-        console.print(f"Needs a single worker: {test}\n  {comparison.premises[test]}", markup=False, soft_wrap=True)
+        console.print(f"Has another premise: {test}\n  {comparison.premises[test]}", markup=False, soft_wrap=True)
     for setup, tests in flaky(rounds).items():
         if tests:
             console.print(
