@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import redis
@@ -14,6 +15,7 @@ from redis.exceptions import NoScriptError, ResponseError
 MOST_CONNECTIONS = 20
 """Of one process; whoever comes when all are in use goes by the client, and waits there as it waits for others."""
 BROKEN = (redis.ConnectionError, redis.TimeoutError)
+"""What is raised when a connection can't be made or breaks."""
 
 
 class ScriptRunner:
@@ -31,6 +33,7 @@ class ScriptRunner:
         self._client = client
         self._idle: list[ConnectionInterface] = []
         self._made = 0
+        self._counting = Lock()
         self._pid = os.getpid()
 
     def run(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Any]) -> Any:
@@ -67,20 +70,22 @@ class ScriptRunner:
         return script(keys=keys, args=arguments, client=self._client)
 
     def close(self) -> None:
-        """Close the connections that lie idle; others are closed when they come back."""
+        """Close the connections that lie idle; new ones are made when it is used again."""
         while self._idle:
             self._drop(self._idle.pop())
 
     def _take(self) -> ConnectionInterface | None:
         if self._pid != (pid := os.getpid()):
-            self._idle, self._made, self._pid = [], 0, pid  # the others belong to the parent
+            # The others belong to the parent, and so may whoever held the lock.
+            self._idle, self._made, self._counting, self._pid = [], 0, Lock(), pid
         try:
             return self._idle.pop()
         except IndexError:
             pass
-        if self._made >= MOST_CONNECTIONS:
-            return None
-        self._made += 1
+        with self._counting:
+            if self._made >= MOST_CONNECTIONS:
+                return None
+            self._made += 1
         pool = self._client.connection_pool
         made: ConnectionInterface = pool.connection_class(**pool.connection_kwargs)
         return made
@@ -92,7 +97,8 @@ class ScriptRunner:
             self._drop(connection)
 
     def _drop(self, connection: ConnectionInterface) -> None:
-        self._made -= 1
+        with self._counting:
+            self._made -= 1
         connection.disconnect()  # type: ignore[no-untyped-call]
 
 

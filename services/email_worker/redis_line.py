@@ -10,16 +10,11 @@ from typing import Any
 
 from redis import ConnectionPool
 from redis.connection import ConnectionInterface
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.redis_scripts import packed
+from shared.redis_scripts import BROKEN, packed
 
 Command = tuple[Any, ...]
-
-BROKEN = (RedisConnectionError, RedisTimeoutError)
-"""What is raised when a connection can't be made or breaks."""
 
 
 class _Own(threading.local):

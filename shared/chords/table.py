@@ -95,7 +95,8 @@ class ChordTable:
         told: Reported = "noted"
         for part in batched(outcomes.items(), REPORTS_AT_ONCE):
             values = chain.from_iterable((member.task_id, f"{member.place:.0f}", outcome) for member, outcome in part)
-            told = self._run(REPORT, _keys(chord), [chord, token, CLAIM_SECONDS, *values]).decode()
+            arguments = [chord, token, CLAIM_SECONDS, *values]
+            told = self._state.scripts.run(self._script(REPORT), _keys(chord), arguments).decode()
         return told
 
     def look(self, token: str, limit: int) -> list[Found]:
@@ -160,10 +161,13 @@ class ChordTable:
                     yield record, ended
 
     def _run(self, source: str, keys: Sequence[str], values: Iterable[Any]) -> Any:
+        return self._script(source)(keys=list(keys), args=list(values), client=self._state.client)
+
+    def _script(self, source: str) -> Script:
         script = self._scripts.get(source)
         if script is None:
             script = self._scripts[source] = self._state.client.register_script(source)
-        return self._state.scripts.run(script, keys, list(values))
+        return script
 
 
 def _keys(chord: str) -> list[str]:

@@ -100,9 +100,7 @@ class FleetGroupResult(GroupResult):
     @property
     def on_ready(self) -> Any:
         """The promise of all results."""
-        if not self._was_prepared:
-            self._was_prepared = True
-            self._prepare()
+        self.expect()
         return self._ready
 
     @on_ready.setter
@@ -111,15 +109,19 @@ class FleetGroupResult(GroupResult):
 
     def iter_native(self, *args: Any, **options: Any) -> Any:
         """Yield the results as they come, as Celery does."""
-        self.on_ready  # noqa: B018 - before Celery says that its barrier has all
+        self.expect()  # before Celery says that its barrier has all
         return super().iter_native(*args, **options)
 
     def add(self, result: Any) -> None:
         """Take a result in, unless it is there already."""
-        self.on_ready  # noqa: B018 - a barrier that counts those of before counts this one, too
+        self.expect()  # a barrier that counts those of before counts this one, too
         super().add(result)
 
-    def _prepare(self) -> None:
+    def expect(self) -> None:
+        """Have whoever waits hear of all members."""
+        if self._was_prepared:
+            return
+        self._was_prepared = True
         if self._counts:
             for result in self.results:
                 if isinstance(result, FleetResult):

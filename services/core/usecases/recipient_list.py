@@ -25,8 +25,8 @@ BLOCK_BYTES = 1024 * 1024
 LONGEST_ROW_BYTES = 15 * 1024
 """Fifty of them, a chunk of the fewest, fill three quarters of the usual bound of a message."""
 
-BYTES_PER_CHARACTER = 6
-"""What a character has at most as JSON: an é is \\u00e9."""
+BYTES_PER_CHARACTER = 12
+"""What a character has at most as JSON: an é is \\u00e9, and an emoji two of these."""
 CHARACTERS_BESIDE = 8
 """What a cell has beside itself and its name, quotes and commas, and then some."""
 
@@ -85,7 +85,7 @@ class RecipientList:
     def _certainly_short(self) -> int:
         """Return how many characters the cells of a row may have, so that it need not be encoded to be measured."""
         names = sum(map(len, self.columns))
-        # A character has six bytes at most as JSON, and the address is in it twice.
+        # The address is in it twice.
         return (self.longest_row // BYTES_PER_CHARACTER - names) // 2 - len(self.columns) * CHARACTERS_BESIDE
 
     def _row(self, cells: list[str]) -> Row | None:

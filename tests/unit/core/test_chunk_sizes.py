@@ -20,5 +20,5 @@ def test_what_was_asked_for_is_taken_as_it_is():
 
 
 def test_long_recipients_travel_in_smaller_chunks():
-    assert chunk_size(Waiting(1_000_000, longest=1_000), MESSAGE_BYTES, None) == MESSAGE_BYTES * 3 // 4 // 6_200
+    assert chunk_size(Waiting(1_000_000, longest=1_000), MESSAGE_BYTES, None) == MESSAGE_BYTES * 3 // 4 // 12_200
     assert chunk_size(Waiting(1_000_000, longest=15_000), MESSAGE_BYTES, None) == 50
